@@ -1,0 +1,215 @@
+/* http_head.c - see http_head.h */
+#include "bridge/http_head.h"
+
+#include <string.h>
+#include <strings.h>
+
+/* tchar of RFC 9110 5.6.2 */
+static bool is_token_char(unsigned char c)
+{
+	if ((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'))
+		return true;
+	return c != 0 && strchr("!#$%&'*+-.^_`|~", c) != NULL;
+}
+
+static bool is_value_char(unsigned char c)
+{
+	return c == '\t' || (c >= 0x20 && c != 0x7f);
+}
+
+static bool span_iequals(const char *at, size_t len, const char *text)
+{
+	return len == strlen(text) && strncasecmp(at, text, len) == 0;
+}
+
+bool http_span_is(struct http_span s, const char *text)
+{
+	return s.at != NULL && s.len == strlen(text) && memcmp(s.at, text, s.len) == 0;
+}
+
+bool http_list_has(struct http_span list, const char *token)
+{
+	size_t i = 0;
+	while (i < list.len) {
+		size_t start = i;
+		while (i < list.len && list.at[i] != ',')
+			i++;
+		size_t end = i;
+		while (start < end && (list.at[start] == ' ' || list.at[start] == '\t'))
+			start++;
+		while (end > start && (list.at[end - 1] == ' ' || list.at[end - 1] == '\t'))
+			end--;
+		if (span_iequals(list.at + start, end - start, token))
+			return true;
+		i++;
+	}
+	return false;
+}
+
+static int hex_value(unsigned char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return -1;
+}
+
+long http_percent_decode(const char *raw, size_t n, char *out)
+{
+	size_t o = 0;
+	for (size_t i = 0; i < n; i++) {
+		if (raw[i] != '%') {
+			out[o++] = raw[i];
+			continue;
+		}
+		if (n - i < 3)
+			return -1;
+		int high = hex_value((unsigned char)raw[i + 1]);
+		int low = hex_value((unsigned char)raw[i + 2]);
+		if (high < 0 || low < 0)
+			return -1;
+		out[o++] = (char)(high * 16 + low);
+		i += 2;
+	}
+	return (long)o;
+}
+
+/* GET SP target SP HTTP/1.1, without its line end. */
+static enum http_head_result parse_request_line(const char *line, size_t len, struct http_head *out)
+{
+	size_t i = 0;
+	while (i < len && is_token_char((unsigned char)line[i]))
+		i++;
+	if (i == 0 || i == len || line[i] != ' ')
+		return HTTP_HEAD_BAD;
+	out->method = (struct http_span){line, i};
+	size_t target = ++i;
+	while (i < len && (unsigned char)line[i] > 0x20 && line[i] != 0x7f)
+		i++;
+	if (i == target || i == len || line[i] != ' ')
+		return HTTP_HEAD_BAD;
+	out->target = (struct http_span){line + target, i - target};
+	const char *version = line + i + 1;
+	size_t version_len = len - i - 1;
+	if (version_len != 8 || memcmp(version, "HTTP/", 5) != 0 || version[6] != '.')
+		return HTTP_HEAD_BAD;
+	if (version[5] != '1' || (version[7] != '0' && version[7] != '1'))
+		return version[5] >= '0' && version[5] <= '9' && version[7] >= '0' && version[7] <= '9'
+		               ? HTTP_HEAD_VERSION
+		               : HTTP_HEAD_BAD;
+	out->minor = version[7] - '0';
+	return HTTP_HEAD_DONE;
+}
+
+/* Fields of which a second one is refused, since two readers could pick different ones. */
+static bool keep_once(struct http_span *slot, struct http_span value)
+{
+	if (slot->at != NULL)
+		return false;
+	*slot = value;
+	return true;
+}
+
+struct head_lists {
+	bool upgrade_seen;
+	bool upgrade_names_websocket;
+	bool connection_names_upgrade;
+	bool length_seen;
+};
+
+static bool take_field(const char *name, size_t name_len, struct http_span value, struct http_head *out,
+                       struct head_lists *lists)
+{
+	if (span_iequals(name, name_len, "host"))
+		return keep_once(&out->host, value);
+	if (span_iequals(name, name_len, "origin"))
+		return keep_once(&out->origin, value);
+	if (span_iequals(name, name_len, "authorization"))
+		return keep_once(&out->authorization, value);
+	if (span_iequals(name, name_len, "sec-websocket-key"))
+		return keep_once(&out->websocket_key, value);
+	if (span_iequals(name, name_len, "sec-websocket-version"))
+		return keep_once(&out->websocket_version, value);
+	if (span_iequals(name, name_len, "sec-websocket-protocol")) {
+		if (out->websocket_protocol.at == NULL)
+			out->websocket_protocol = value;
+	} else if (span_iequals(name, name_len, "upgrade")) {
+		lists->upgrade_seen = true;
+		if (http_list_has(value, "websocket"))
+			lists->upgrade_names_websocket = true;
+	} else if (span_iequals(name, name_len, "connection")) {
+		if (http_list_has(value, "upgrade"))
+			lists->connection_names_upgrade = true;
+	} else if (span_iequals(name, name_len, "content-length")) {
+		if (lists->length_seen || value.len == 0)
+			return false;
+		lists->length_seen = true;
+		for (size_t i = 0; i < value.len; i++) {
+			if (value.at[i] < '0' || value.at[i] > '9')
+				return false;
+			if (value.at[i] != '0')
+				out->has_body = true;
+		}
+	} else if (span_iequals(name, name_len, "transfer-encoding")) {
+		out->has_body = true;
+	}
+	return true;
+}
+
+static bool parse_field(const char *line, size_t len, struct http_head *out, struct head_lists *lists)
+{
+	size_t colon = 0;
+	while (colon < len && is_token_char((unsigned char)line[colon]))
+		colon++;
+	if (colon == 0 || colon == len || line[colon] != ':')
+		return false;
+	size_t start = colon + 1;
+	size_t end = len;
+	while (start < end && (line[start] == ' ' || line[start] == '\t'))
+		start++;
+	while (end > start && (line[end - 1] == ' ' || line[end - 1] == '\t'))
+		end--;
+	for (size_t i = start; i < end; i++)
+		if (!is_value_char((unsigned char)line[i]))
+			return false;
+	return take_field(line, colon, (struct http_span){line + start, end - start}, out, lists);
+}
+
+enum http_head_result http_head_parse(const char *bytes, size_t n, struct http_head *out)
+{
+	struct head_lists lists = {0};
+	memset(out, 0, sizeof *out);
+	size_t limit = n < HTTP_HEAD_MAX ? n : HTTP_HEAD_MAX;
+	size_t at = 0;
+	for (int line_number = 0;; line_number++) {
+		const char *end = memchr(bytes + at, '\n', limit - at);
+		if (end == NULL)
+			return n >= HTTP_HEAD_MAX ? HTTP_HEAD_TOO_LARGE : HTTP_HEAD_PARTIAL;
+		size_t len = (size_t)(end - (bytes + at));
+		if (len == 0 || bytes[at + len - 1] != '\r')
+			return HTTP_HEAD_BAD;
+		const char *line = bytes + at;
+		at += len + 1;
+		len--;
+		if (line_number == 0) {
+			enum http_head_result r = parse_request_line(line, len, out);
+			if (r != HTTP_HEAD_DONE)
+				return r;
+		} else if (len == 0) {
+			break;
+		} else if (line_number > HTTP_FIELDS_MAX) {
+			return HTTP_HEAD_TOO_LARGE;
+		} else if (!parse_field(line, len, out, &lists)) {
+			return HTTP_HEAD_BAD;
+		}
+	}
+	if (out->minor == 1 && out->host.at == NULL)
+		return HTTP_HEAD_BAD; /* RFC 9112 3.2 */
+	out->size = at;
+	out->upgrade_websocket = lists.upgrade_names_websocket && lists.connection_names_upgrade;
+	out->upgrade_other = lists.upgrade_seen && !lists.upgrade_names_websocket;
+	return HTTP_HEAD_DONE;
+}

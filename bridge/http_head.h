@@ -1,0 +1,63 @@
+/*
+ * http_head.h - the head of an HTTP/1.1 request (RFC 9112): bytes in, spans out.
+ *
+ * Why not libwebsockets' own parser: it decodes and normalises the path before anybody
+ * sees it ("+" becomes a space, "//" and "/../" vanish, "&" splits it), so that not
+ * every address could be told from another; and versions before 4.3.7 have a use after
+ * free on a second request with an unknown Upgrade. So the bridge reads the head, and
+ * libwebsockets is handed a clean, short upgrade request and nothing else.
+ *
+ * Strict: CRLF line ends, no folded lines, no white space before the colon, no control
+ * characters. Pure, no allocation; spans point into the bytes given.
+ */
+#ifndef CHAT_HTTP_HEAD_H
+#define CHAT_HTTP_HEAD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define HTTP_HEAD_MAX 16384  /* bytes of a head, line ends included */
+#define HTTP_FIELDS_MAX 100  /* header fields of a request */
+
+struct http_span {
+	const char *at; /* NULL: the field is absent */
+	size_t len;
+};
+
+struct http_head {
+	struct http_span method;
+	struct http_span target; /* as it came: nothing decoded */
+	int minor;               /* HTTP/1.minor */
+	size_t size;             /* bytes of the head; what follows belongs to the connection */
+	struct http_span host;
+	struct http_span origin;
+	struct http_span authorization;
+	struct http_span websocket_key;
+	struct http_span websocket_version;
+	struct http_span websocket_protocol; /* the first such field */
+	bool upgrade_websocket;              /* Upgrade names websocket, and Connection names upgrade */
+	bool upgrade_other;                  /* an Upgrade field that does not name websocket */
+	bool has_body;                       /* Content-Length other than 0, or Transfer-Encoding */
+};
+
+enum http_head_result {
+	HTTP_HEAD_DONE,
+	HTTP_HEAD_PARTIAL,   /* well-formed so far */
+	HTTP_HEAD_BAD,       /* 400 */
+	HTTP_HEAD_TOO_LARGE, /* 431 */
+	HTTP_HEAD_VERSION,   /* 505: not HTTP/1.0 or 1.1 */
+};
+
+/* Parses from the start each time: a head that comes in many pieces is bounded by HTTP_HEAD_MAX. */
+enum http_head_result http_head_parse(const char *bytes, size_t n, struct http_head *out);
+
+/* Does a comma-separated list (ASCII case-insensitive tokens) hold the token? */
+bool http_list_has(struct http_span list, const char *token);
+
+bool http_span_is(struct http_span s, const char *text);
+
+/* Undoes %xx once; '+' stays '+'. n is the length of raw, which is at most the space at out.
+ * Returns the length, or -1 for a broken escape. */
+long http_percent_decode(const char *raw, size_t n, char *out);
+
+#endif
