@@ -42,7 +42,7 @@ enum mqtt_type {
 	MQTT_DISCONNECT = 14,
 };
 
-/* Reason codes that a caller compares with or sends; mqtt_reason_name knows the rest. From 0x80 on: failure.
+/* Reason codes that a caller compares with or sends; mqtt_reason_name knows the rest. 0x80 and up: failure.
  */
 enum mqtt_reason {
 	MQTT_REASON_SUCCESS = 0x00,
@@ -61,6 +61,7 @@ enum mqtt_reason {
 	MQTT_REASON_PACKET_TOO_LARGE = 0x95,
 	MQTT_REASON_QUOTA_EXCEEDED = 0x97,
 	MQTT_REASON_ADMINISTRATIVE_ACTION = 0x98,
+	MQTT_REASON_LAST = 0xA2, /* wildcard subscriptions not supported; nothing is defined beyond */
 };
 
 /* What is wrong with bytes from the server, for the log. */
@@ -77,7 +78,7 @@ enum mqtt_fault {
 	MQTT_BAD_STRING, /* ill-formed UTF-8 or U+0000 [MQTT-1.5.4-1, -2] */
 	MQTT_BAD_TOPIC,  /* empty, or with a wildcard [MQTT-3.3.2-2] */
 	MQTT_BAD_PACKET_ID,      /* zero [MQTT-2.2.1-3] */
-	MQTT_BAD_REASON,         /* a reason code that this packet does not have */
+	MQTT_BAD_REASON,         /* a success that this packet does not have, or a failure that nothing has */
 	MQTT_BAD_PROPERTY,       /* a property that does not exist, does not belong here, or that we ruled out */
 	MQTT_DUPLICATE_PROPERTY, /* twice, where once is the limit */
 	MQTT_BAD_VALUE,          /* a property outside its range */
