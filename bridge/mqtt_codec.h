@@ -42,8 +42,7 @@ enum mqtt_type {
 	MQTT_DISCONNECT = 14,
 };
 
-/* Reason codes that a caller compares with or sends; mqtt_reason_name knows the rest. 0x80 and up: failure.
- */
+/* Reason codes that a caller compares with or sends; mqtt_reason_name knows all. Failures: 0x80 and up. */
 enum mqtt_reason {
 	MQTT_REASON_SUCCESS = 0x00,
 	MQTT_REASON_NO_MATCHING_SUBSCRIBERS = 0x10,
