@@ -1,0 +1,30 @@
+/*
+ * bridge.h - the parts of one bridge process, wired together by main.c.
+ *
+ * Everything belongs to one thread. Parts reach each other through this struct; each
+ * part's own header says what it offers.
+ */
+#ifndef CHAT_BRIDGE_BRIDGE_H
+#define CHAT_BRIDGE_BRIDGE_H
+
+#include "bridge/acceptor.h"
+#include "bridge/loop.h"
+#include "bridge/mqtt_link.h"
+#include "bridge/rooms.h"
+#include "bridge/server.h"
+#include "bridge/session.h"
+#include "common/settings.h"
+
+struct bridge {
+	struct bridge_settings settings;
+	struct loop loop;
+	struct mqtt_links links;
+	struct rooms rooms;
+	struct sessions sessions;
+	struct server server;
+	struct acceptor acceptor;
+	uv_poll_t control; /* end of file on it means that the broker is gone */
+	bool stopping;
+};
+
+#endif

@@ -1,0 +1,177 @@
+/* outbox.c - see outbox.h */
+#include "bridge/outbox.h"
+
+#include <libwebsockets.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SEGMENTS_FIRST 4
+
+struct chunk *chunk_new(size_t cap)
+{
+	if (cap > UINT32_MAX)
+		return NULL;
+	struct chunk *c = malloc(sizeof *c + cap);
+	if (c == NULL)
+		return NULL;
+	c->refs = 1;
+	c->len = 0;
+	c->cap = (uint32_t)cap;
+	return c;
+}
+
+void chunk_release(struct chunk *c)
+{
+	if (c != NULL && --c->refs == 0)
+		free(c);
+}
+
+bool chunk_append_frame(struct chunk *c, enum frame_opcode opcode, const void *payload, size_t len)
+{
+	if (frame_size(len) > c->cap - c->len)
+		return false;
+	uint8_t *at = c->bytes + c->len;
+	*at++ = (uint8_t)(0x80u | opcode);
+	if (len < 126) {
+		*at++ = (uint8_t)len;
+	} else if (len < 65536) {
+		*at++ = 126;
+		*at++ = (uint8_t)(len >> 8);
+		*at++ = (uint8_t)len;
+	} else {
+		*at++ = 127;
+		for (int shift = 56; shift >= 0; shift -= 8)
+			*at++ = (uint8_t)((uint64_t)len >> shift);
+	}
+	if (len > 0)
+		memcpy(at, payload, len);
+	c->len += (uint32_t)frame_size(len);
+	return true;
+}
+
+static struct segment *segment_at(const struct outbox *o, uint32_t i)
+{
+	return &o->segments[(o->head + i) & (o->cap - 1)]; /* cap is a power of two */
+}
+
+static bool grow(struct outbox *o)
+{
+	uint32_t cap = o->cap > 0 ? o->cap * 2 : SEGMENTS_FIRST;
+	struct segment *segments = malloc(cap * sizeof *segments);
+	if (segments == NULL)
+		return false;
+	for (uint32_t i = 0; i < o->count; i++)
+		segments[i] = *segment_at(o, i);
+	free(o->segments);
+	o->segments = segments;
+	o->head = 0;
+	o->cap = cap;
+	return true;
+}
+
+bool outbox_push(struct outbox *o, struct chunk *c, uint32_t start, uint32_t end)
+{
+	if (o->count > 0) {
+		struct segment *last = segment_at(o, o->count - 1);
+		if (last->chunk == c && last->end == start) {
+			last->end = end;
+			o->bytes += end - start;
+			return true;
+		}
+	}
+	if (o->count == o->cap && !grow(o))
+		return false;
+	*segment_at(o, o->count) = (struct segment){c, start, end};
+	o->count++;
+	o->bytes += end - start;
+	c->refs++;
+	return true;
+}
+
+void outbox_clear(struct outbox *o)
+{
+	for (uint32_t i = 0; i < o->count; i++)
+		chunk_release(segment_at(o, i)->chunk);
+	free(o->segments);
+	memset(o, 0, sizeof *o);
+}
+
+/* Takes n bytes off the front. */
+static void consume(struct outbox *o, uint32_t n)
+{
+	o->bytes -= n;
+	while (n > 0) {
+		struct segment *first = segment_at(o, 0);
+		uint32_t len = first->end - first->start;
+		if (n < len) {
+			first->start += n;
+			return;
+		}
+		n -= len;
+		chunk_release(first->chunk);
+		o->head = (o->head + 1) & (o->cap - 1);
+		o->count--;
+	}
+}
+
+/* lws_write takes all or fails: what the kernel refuses, it keeps and sends by itself.
+ * Its prototype wants a pointer to non-const, but a raw write only reads. */
+static enum outbox_result write_raw(struct lws *wsi, const uint8_t *bytes, size_t n)
+{
+	if (lws_write(wsi, (unsigned char *)(uintptr_t)bytes, n, LWS_WRITE_RAW) < 0)
+		return OUTBOX_BROKEN;
+	return lws_partial_buffered(wsi) ? OUTBOX_BLOCKED : OUTBOX_EMPTY;
+}
+
+enum outbox_result outbox_flush(struct outbox *o, struct lws *wsi)
+{
+	static uint8_t gathered[OUTBOX_WRITE_MAX]; /* one thread, never kept */
+
+	while (o->count > 0) {
+		struct segment *first = segment_at(o, 0);
+		const uint8_t *bytes = first->chunk->bytes + first->start;
+		uint32_t n = first->end - first->start;
+		if (n > OUTBOX_WRITE_MAX)
+			n = OUTBOX_WRITE_MAX;
+		if (o->count > 1 && n < OUTBOX_WRITE_MAX) {
+			/* many small pieces: a copy costs far less than a system call each */
+			n = 0;
+			for (uint32_t i = 0; i < o->count && n < OUTBOX_WRITE_MAX; i++) {
+				struct segment *s = segment_at(o, i);
+				uint32_t part = s->end - s->start;
+				if (part > OUTBOX_WRITE_MAX - n)
+					part = OUTBOX_WRITE_MAX - n;
+				memcpy(gathered + n, s->chunk->bytes + s->start, part);
+				n += part;
+			}
+			bytes = gathered;
+		}
+		enum outbox_result r = write_raw(wsi, bytes, n);
+		if (r == OUTBOX_BROKEN)
+			return r;
+		consume(o, n);
+		if (r == OUTBOX_BLOCKED)
+			return r;
+	}
+	free(o->segments); /* idle sessions hold nothing */
+	memset(o, 0, sizeof *o);
+	return OUTBOX_EMPTY;
+}
+
+enum outbox_result outbox_write_through(struct outbox *o, struct lws *wsi, struct chunk *c, uint32_t start,
+                                        uint32_t end)
+{
+	while (start < end) {
+		uint32_t n = end - start < OUTBOX_WRITE_MAX ? end - start : OUTBOX_WRITE_MAX;
+		enum outbox_result r = write_raw(wsi, c->bytes + start, n);
+		if (r == OUTBOX_BROKEN)
+			return r;
+		start += n;
+		if (r == OUTBOX_BLOCKED) {
+			if (start < end && !outbox_push(o, c, start, end))
+				return OUTBOX_BROKEN;
+			return r;
+		}
+	}
+	return OUTBOX_EMPTY;
+}

@@ -1,0 +1,579 @@
+/* rooms.c - see rooms.h */
+#include "bridge/rooms.h"
+#include "bridge/bridge.h"
+#include "common/json.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#define CHUNK_BYTES 16384u       /* a quiet room's chunk */
+#define CHUNK_BYTES_BUSY 131072u /* one that fills within a round */
+#define CHUNK_IDLE_MS 2000
+#define RETRY_FIRST_MS 20
+#define RETRY_LAST_MS 2000
+#define COMPLAIN_AFTER_MS 3000   /* the broker needs a moment between starting us and listening */
+#define PACE_FROM_NS 100000u     /* rounds that took less are not paced */
+#define PACE_MAX_NS 3000000u
+
+/* ---- members ------------------------------------------------------------------------- */
+
+struct room *rooms_find(struct rooms *r, const char *name, size_t len)
+{
+	struct room *room;
+	HASH_FIND(hh, r->by_name, name, len, room);
+	return room;
+}
+
+static struct room *room_new(struct rooms *r, const char *name, size_t len)
+{
+	struct room *room = calloc(1, sizeof *room);
+	if (room == NULL)
+		return NULL;
+	memcpy(room->name, name, len);
+	room->name_len = (uint8_t)len;
+	HASH_ADD_KEYPTR(hh, r->by_name, room->name, len, room);
+	return room;
+}
+
+static void room_free(struct rooms *r, struct room *room)
+{
+	if (room->dirty) {
+		struct room **at = &r->dirty;
+		while (*at != room)
+			at = &(*at)->next_dirty;
+		*at = room->next_dirty;
+	}
+	HASH_DEL(r->by_name, room);
+	chunk_release(room->chunk);
+	free(room->frames);
+	free(room->members);
+	free(room);
+}
+
+static uint16_t packet_id(struct rooms *r)
+{
+	if (++r->next_packet_id == 0)
+		r->next_packet_id = 1;
+	return r->next_packet_id;
+}
+
+/* 0 when it cannot be sent: the link is then being closed and everything subscribed anew later. */
+static uint16_t send_subscription(struct rooms *r, const struct room *room, enum topic_kind kind, bool subscribe)
+{
+	char topic[TOPIC_ROOT_MAX + ROOM_MAX + 32];
+	size_t len = topic_format(kind, r->bridge->settings.topic_root, room->name, room->name_len, NULL, 0, topic,
+	                          sizeof topic);
+	struct mqtt_filter filter = {.filter = {topic, len}, .qos = kind == TOPIC_ROOM ? 1 : 0, .retain_handling = 2};
+	size_t size = subscribe ? mqtt_subscribe_size(&filter, 1) : mqtt_unsubscribe_size(&filter.filter, 1);
+	uint8_t *at = len > 0 && size > 0 ? mqtt_link_reserve(&r->link, size) : NULL;
+	if (at == NULL)
+		return 0;
+	uint16_t id = packet_id(r);
+	size_t n = subscribe ? mqtt_encode_subscribe(at, size, id, &filter, 1)
+	                     : mqtt_encode_unsubscribe(at, size, id, &filter.filter, 1);
+	mqtt_link_commit(&r->link, n);
+	return id;
+}
+
+static void subscribe_room(struct rooms *r, struct room *room)
+{
+	if (r->bridge->settings.fanout_session || r->link.state != LINK_UP)
+		return;
+	if (room->subscription == ROOM_UNSUBSCRIBED && room->member_count > 0) {
+		room->subscribe_id = send_subscription(r, room, TOPIC_ROOM, true);
+		room->subscription = room->subscribe_id != 0 ? ROOM_SUBSCRIBING : ROOM_UNSUBSCRIBED;
+		room->have_seq = false;
+	}
+	if (room->typing_subscription == ROOM_UNSUBSCRIBED && room->typing_members > 0) {
+		room->typing_subscribe_id = send_subscription(r, room, TOPIC_ROOM_TYPING, true);
+		room->typing_subscription = room->typing_subscribe_id != 0 ? ROOM_SUBSCRIBING : ROOM_UNSUBSCRIBED;
+	}
+}
+
+static void unsubscribe_room(struct rooms *r, struct room *room)
+{
+	if (r->link.state != LINK_UP)
+		return;
+	if (room->typing_subscription != ROOM_UNSUBSCRIBED && room->typing_members == 0) {
+		(void)send_subscription(r, room, TOPIC_ROOM_TYPING, false);
+		room->typing_subscription = ROOM_UNSUBSCRIBED;
+	}
+	if (room->subscription != ROOM_UNSUBSCRIBED && room->member_count == 0) {
+		(void)send_subscription(r, room, TOPIC_ROOM, false);
+		room->subscription = ROOM_UNSUBSCRIBED;
+	}
+}
+
+bool rooms_join(struct rooms *r, struct session *s, const char *name, size_t len, struct room **out)
+{
+	struct room *room = rooms_find(r, name, len);
+	*out = NULL;
+	if (room == NULL && (room = room_new(r, name, len)) == NULL)
+		return false;
+	if (room->member_count == room->member_cap) {
+		uint32_t cap = room->member_cap > 0 ? room->member_cap * 2 : 4;
+		struct session **members = realloc(room->members, cap * sizeof(struct session *));
+		if (members == NULL) {
+			if (room->member_count == 0)
+				room_free(r, room);
+			return false;
+		}
+		room->members = members;
+		room->member_cap = cap;
+	}
+	room->members[room->member_count++] = s;
+	*out = room;
+	subscribe_room(r, room);
+	return room->subscription == ROOM_SUBSCRIBED;
+}
+
+void rooms_leave(struct rooms *r, struct room *room, uint32_t index)
+{
+	uint32_t last = --room->member_count;
+	if (index != last) {
+		struct session *moved = room->members[last];
+		room->members[index] = moved;
+		for (uint32_t i = 0; i < moved->room_count; i++)
+			if (moved->rooms[i].room == room)
+				moved->rooms[i].index = index;
+	}
+	if (room->member_count == 0) {
+		unsubscribe_room(r, room);
+		room_free(r, room);
+	}
+}
+
+void rooms_want_typing(struct rooms *r, struct room *room, int change)
+{
+	room->typing_members += (uint32_t)change;
+	if (change > 0)
+		subscribe_room(r, room);
+	else
+		unsubscribe_room(r, room);
+}
+
+/* ---- what arrives -------------------------------------------------------------------- */
+
+static bool parse_decimal(struct mqtt_span s, uint64_t *out)
+{
+	uint64_t v = 0;
+	if (s.len == 0 || s.len > 19)
+		return false;
+	for (size_t i = 0; i < s.len; i++) {
+		if (s.at[i] < '0' || s.at[i] > '9')
+			return false;
+		v = v * 10 + (uint64_t)(s.at[i] - '0');
+	}
+	*out = v;
+	return true;
+}
+
+static bool span_is(struct mqtt_span s, const char *text)
+{
+	return s.len == strlen(text) && memcmp(s.at, text, s.len) == 0;
+}
+
+struct message_marks rooms_read_marks(const struct bridge *b, const struct mqtt_publish *p)
+{
+	struct message_marks marks = {0, 0};
+	struct mqtt_properties left = p->properties;
+	struct mqtt_property property;
+	while (mqtt_property_next(&left, &property)) {
+		if (property.id != 38) /* user property */
+			continue;
+		if (span_is(property.name, PROPERTY_SEQ)) {
+			(void)parse_decimal(property.value, &marks.seq);
+		} else if (span_is(property.name, PROPERTY_ORIGIN)) {
+			/* "<bridge>.<session number>" */
+			const char *dot = memchr(property.value.at, '.', property.value.len);
+			size_t head = dot != NULL ? (size_t)(dot - property.value.at) : 0;
+			uint64_t index, number;
+			if (dot != NULL && parse_decimal((struct mqtt_span){property.value.at, head}, &index) &&
+			    index == b->settings.index &&
+			    parse_decimal((struct mqtt_span){dot + 1, property.value.len - head - 1}, &number))
+				marks.origin = number;
+		}
+	}
+	return marks;
+}
+
+static void lose_room(struct rooms *r, struct room *room, uint64_t missing)
+{
+	r->lost += missing;
+	log_line(LOG_LEVEL_ERROR,
+	         "room %s: %llu messages were lost between broker and bridge (is max_queued_messages large "
+	         "enough?); its sessions are closed with 1013 to resume",
+	         room->name, (unsigned long long)missing);
+	for (uint32_t i = 0; i < room->member_count; i++)
+		session_close(room->members[i], CLOSE_OVERLOADED, "messages were lost, resume with since");
+}
+
+/* False when members must not get what follows a gap. */
+static bool check_seq(struct rooms *r, struct room *room, uint64_t seq)
+{
+	if (seq == 0)
+		return true; /* not numbered: a QoS 2 publish */
+	bool fine = !room->have_seq || seq == room->seq + 1 || seq == 1;
+	uint64_t missing = seq - room->seq - 1;
+	room->have_seq = true;
+	room->seq = seq;
+	if (!fine)
+		lose_room(r, room, missing);
+	return fine;
+}
+
+static void flush_now(struct rooms *r);
+
+/* Space for n more bytes in the room's chunk; what the round has brought so far stays where it is. */
+static bool room_reserve(struct rooms *r, struct room *room, size_t n)
+{
+	if (room->chunk != NULL && room->chunk->cap - room->chunk->len >= n)
+		return true;
+	size_t cap = room->dirty ? CHUNK_BYTES_BUSY : CHUNK_BYTES;
+	if (room->dirty)
+		flush_now(r); /* the old chunk is full: its frames leave first */
+	struct chunk *fresh = chunk_new(n > cap ? n : cap);
+	if (fresh == NULL)
+		return false;
+	chunk_release(room->chunk);
+	room->chunk = fresh;
+	return true;
+}
+
+static bool remember_frame(struct room *room, struct frame frame)
+{
+	if (room->frame_count == room->frame_cap) {
+		uint32_t cap = room->frame_cap > 0 ? room->frame_cap * 2 : 16;
+		struct frame *frames = realloc(room->frames, cap * sizeof *frames);
+		if (frames == NULL)
+			return false;
+		room->frames = frames;
+		room->frame_cap = cap;
+	}
+	room->frames[room->frame_count++] = frame;
+	return true;
+}
+
+static void deliver(struct rooms *r, struct room *room, const struct mqtt_publish *p)
+{
+	struct message_marks marks = rooms_read_marks(r->bridge, p);
+	if (!check_seq(r, room, marks.seq))
+		return;
+	if (!room_reserve(r, room, frame_size(p->payload.len))) {
+		lose_room(r, room, 1);
+		return;
+	}
+	struct frame frame = {.arrival = ++r->arrivals, .start = room->chunk->len};
+	struct session *author = marks.origin != 0 ? sessions_find(&r->bridge->sessions, marks.origin) : NULL;
+	if (author != NULL && !author->echo) {
+		frame.origin = marks.origin;
+		author->own_round = r->round;
+	}
+	(void)chunk_append_frame(room->chunk, FRAME_TEXT, p->payload.at, p->payload.len); /* reserved above */
+	frame.end = room->chunk->len;
+	if (!remember_frame(room, frame)) {
+		room->chunk->len = frame.start;
+		lose_room(r, room, 1);
+		return;
+	}
+	if (!room->dirty) {
+		room->dirty = true;
+		room->start = frame.start;
+		room->next_dirty = r->dirty;
+		r->dirty = room;
+	}
+}
+
+/* The author knows already that it is typing. */
+static bool is_own_typing(const struct session *s, const char *payload, size_t len)
+{
+	struct json_reader reader;
+	struct json_member member;
+	json_reader_start(&reader, payload, len);
+	while (json_reader_next(&reader, &member) == JSON_MEMBER)
+		if (json_span_equals(member.key, member.key_len, member.key_escaped, "sender"))
+			return json_span_equals(member.value, member.value_len, member.value_escaped,
+			                        s->who->identity.text);
+	return false;
+}
+
+void rooms_typing(struct rooms *r, struct room *room, const char *payload, size_t len)
+{
+	(void)r;
+	struct chunk *c = chunk_new(frame_size(len));
+	if (c == NULL)
+		return; /* an event without a promise */
+	(void)chunk_append_frame(c, FRAME_TEXT, payload, len);
+	for (uint32_t i = 0; i < room->member_count; i++) {
+		struct session *s = room->members[i];
+		if (s->wants_typing && s->state == SESSION_OPEN && !is_own_typing(s, payload, len))
+			session_send_shared(s, c, 0, c->len);
+	}
+	chunk_release(c);
+}
+
+/* ---- the end of a round -------------------------------------------------------------- */
+
+static void push_frames(struct session *s, const struct room *room)
+{
+	for (uint32_t i = 0; i < room->frame_count; i++)
+		if (room->frames[i].origin != s->number)
+			session_send_shared(s, room->chunk, room->frames[i].start, room->frames[i].end);
+}
+
+/* A session in several rooms gets all of them in the order of arrival. */
+static void push_merged(struct session *s)
+{
+	uint32_t at[SESSION_ROOMS_MAX] = {0};
+	for (;;) {
+		const struct room *next = NULL;
+		uint32_t which = 0;
+		for (uint32_t i = 0; i < s->room_count; i++) {
+			const struct room *room = s->rooms[i].room;
+			if (!room->dirty || at[i] >= room->frame_count)
+				continue;
+			if (next == NULL || room->frames[at[i]].arrival < next->frames[at[which]].arrival) {
+				next = room;
+				which = i;
+			}
+		}
+		if (next == NULL)
+			return;
+		const struct frame *frame = &next->frames[at[which]++];
+		if (frame->origin != s->number)
+			session_send_shared(s, next->chunk, frame->start, frame->end);
+	}
+}
+
+static void flush_room(struct rooms *r, struct room *room)
+{
+	for (uint32_t i = 0; i < room->member_count; i++) {
+		if (i + 4 < room->member_count)
+			__builtin_prefetch(room->members[i + 4]);
+		struct session *s = room->members[i];
+		if (s->state == SESSION_CLOSING || s->state == SESSION_GONE)
+			continue;
+		r->deliveries += room->frame_count;
+		if (s->room_count > 1) {
+			if (s->several_round != r->round) {
+				s->several_round = r->round;
+				s->next_several = r->several;
+				r->several = s;
+			}
+		} else if (s->own_round == r->round) {
+			push_frames(s, room);
+		} else {
+			session_write_now(s, room->chunk, room->start, room->chunk->len);
+		}
+	}
+}
+
+static void flush_now(struct rooms *r)
+{
+	r->several = NULL;
+	for (struct room *room = r->dirty; room != NULL; room = room->next_dirty)
+		flush_room(r, room);
+	for (struct session *s = r->several; s != NULL; s = s->next_several)
+		push_merged(s);
+	while (r->dirty != NULL) {
+		struct room *room = r->dirty;
+		r->dirty = room->next_dirty;
+		room->dirty = false;
+		room->frame_count = 0;
+		room->last_use_ms = r->bridge->loop.now_ms;
+		if (room->chunk->cap - room->chunk->len < room->chunk->cap / 8) {
+			chunk_release(room->chunk);
+			room->chunk = NULL;
+		}
+	}
+	r->round++;
+}
+
+/* The first round after a pause leaves at once. After one that took long, the next waits as
+ * long again: what arrives meanwhile shares its writes, and the broker gets its turn on the core. */
+void rooms_flush(struct rooms *r)
+{
+	if (r->dirty == NULL || r->pacing)
+		return;
+	uint64_t start = loop_now_ns();
+	if (start < r->next_flush_ns) {
+		struct itimerspec wait = {.it_value = {.tv_nsec = (long)(r->next_flush_ns - start)}};
+		if (timerfd_settime(r->pace.fd, 0, &wait, NULL) == 0) {
+			r->pacing = true;
+			return;
+		}
+	}
+	flush_now(r);
+	uint64_t took = loop_now_ns() - start;
+	if (took > PACE_FROM_NS)
+		r->next_flush_ns = start + took + (took < PACE_MAX_NS ? took : PACE_MAX_NS);
+}
+
+static void on_pace(struct watcher *w, uint32_t events)
+{
+	struct rooms *r = (struct rooms *)((char *)w - offsetof(struct rooms, pace));
+	uint64_t expirations;
+	(void)events;
+	if (read(w->fd, &expirations, sizeof expirations) == (ssize_t)sizeof expirations) {
+		r->pacing = false;
+		r->next_flush_ns = 0;
+	}
+}
+
+/* ---- the bridge's own connection ----------------------------------------------------- */
+
+static struct rooms *rooms_of(struct mqtt_link *link)
+{
+	return (struct rooms *)((char *)link - offsetof(struct rooms, link));
+}
+
+void rooms_identify(struct rooms *r, struct mqtt_connect *out)
+{
+	static char client_id[sizeof BRIDGE_CLIENT_PREFIX + 12];
+	int n = snprintf(client_id, sizeof client_id, BRIDGE_CLIENT_PREFIX "%u", r->bridge->settings.index);
+	out->client_id = (struct mqtt_span){client_id, (size_t)n};
+	out->user_name = (struct mqtt_span){BRIDGE_USERNAME, strlen(BRIDGE_USERNAME)};
+}
+
+static void on_up(struct mqtt_link *link)
+{
+	struct rooms *r = rooms_of(link);
+	log_line(LOG_LEVEL_NOTICE, "connected to the broker at %s", r->bridge->settings.broker_socket);
+	r->was_up = true;
+	r->retry_ms = 0;
+	r->retry_delay_ms = RETRY_FIRST_MS;
+	acceptor_open(&r->bridge->acceptor);
+	for (struct room *room = r->by_name, *next; room != NULL; room = next) {
+		next = room->hh.next;
+		subscribe_room(r, room);
+	}
+}
+
+static void on_suback(struct rooms *r, const struct mqtt_suback *ack)
+{
+	for (struct room *room = r->by_name, *next; room != NULL; room = next) {
+		next = room->hh.next;
+		if (room->typing_subscription == ROOM_SUBSCRIBING && room->typing_subscribe_id == ack->packet_id)
+			room->typing_subscription = ROOM_SUBSCRIBED;
+		if (room->subscription != ROOM_SUBSCRIBING || room->subscribe_id != ack->packet_id)
+			continue;
+		if (ack->reasons[0] >= 0x80) {
+			room->subscription = ROOM_UNSUBSCRIBED;
+			log_line(LOG_LEVEL_ERROR, "the broker refuses the subscription of room %s: %s", room->name,
+			         mqtt_reason_name(ack->reasons[0]));
+			for (uint32_t i = 0; i < room->member_count; i++)
+				session_close(room->members[i], CLOSE_FORBIDDEN, "the room is closed");
+			return;
+		}
+		room->subscription = ROOM_SUBSCRIBED;
+		for (uint32_t i = 0; i < room->member_count; i++)
+			session_room_ready(room->members[i], room);
+		return;
+	}
+}
+
+static void on_publish(struct rooms *r, const struct mqtt_publish *p)
+{
+	const char *root = r->bridge->settings.topic_root;
+	struct topic topic = topic_parse(root, strlen(root), p->topic.at, p->topic.len);
+	struct room *room = topic.name != NULL ? rooms_find(r, topic.name, topic.name_len) : NULL;
+	if (p->qos == 1) {
+		uint8_t *at = mqtt_link_reserve(&r->link, 4);
+		if (at != NULL)
+			mqtt_link_commit(&r->link, mqtt_encode_puback(at, 4, p->packet_id, 0));
+	}
+	if (room == NULL)
+		return; /* everybody has left while it was on its way */
+	if (topic.kind == TOPIC_ROOM)
+		deliver(r, room, p);
+	else if (topic.kind == TOPIC_ROOM_TYPING)
+		rooms_typing(r, room, p->payload.at, p->payload.len);
+}
+
+static void on_packet(struct mqtt_link *link, const struct mqtt_packet *packet)
+{
+	struct rooms *r = rooms_of(link);
+	if (packet->type == MQTT_PUBLISH)
+		on_publish(r, &packet->u.publish);
+	else if (packet->type == MQTT_SUBACK)
+		on_suback(r, &packet->u.suback);
+}
+
+static void on_down(struct mqtt_link *link, const char *reason, uint8_t code)
+{
+	struct rooms *r = rooms_of(link);
+	struct bridge *b = r->bridge;
+	(void)code;
+	if (r->was_up) {
+		log_line(LOG_LEVEL_WARNING, "the connection to the broker is gone: %s", reason);
+		r->was_up = false;
+		r->retry_delay_ms = RETRY_FIRST_MS;
+		sessions_close_all(&b->sessions, CLOSE_BROKER_AWAY, "the broker is away, try again");
+	} else if (b->loop.now_ms > b->acceptor.started_ms + COMPLAIN_AFTER_MS) {
+		static struct log_limit limit;
+		log_limited(&limit, b->loop.now_ms, LOG_LEVEL_ERROR,
+		            "cannot connect to the broker at %s: %s; mosquitto.conf needs the line \"listener 0 %s\", "
+		            "the same path as plugin_opt_broker_socket",
+		            b->settings.broker_socket, reason, b->settings.broker_socket);
+	}
+	for (struct room *room = r->by_name; room != NULL; room = room->hh.next) {
+		room->subscription = room->typing_subscription = ROOM_UNSUBSCRIBED;
+		room->have_seq = false;
+	}
+	r->retry_ms = b->loop.now_ms + r->retry_delay_ms;
+	r->retry_delay_ms = r->retry_delay_ms * 2 < RETRY_LAST_MS ? r->retry_delay_ms * 2 : RETRY_LAST_MS;
+}
+
+static const struct mqtt_link_owner own_link = {on_up, on_packet, on_down};
+
+bool rooms_ready(const struct rooms *r)
+{
+	return r->link.state == LINK_UP;
+}
+
+void rooms_tick(struct rooms *r)
+{
+	struct bridge *b = r->bridge;
+	if (r->retry_ms != 0 && b->loop.now_ms >= r->retry_ms && !b->stopping) {
+		r->retry_ms = 0;
+		mqtt_link_open(&b->links, &r->link, &own_link);
+	}
+	for (struct room *room = r->by_name; room != NULL; room = room->hh.next) {
+		if (room->chunk != NULL && !room->dirty && b->loop.now_ms > room->last_use_ms + CHUNK_IDLE_MS) {
+			chunk_release(room->chunk);
+			room->chunk = NULL;
+			free(room->frames);
+			room->frames = NULL;
+			room->frame_cap = 0;
+		}
+	}
+}
+
+bool rooms_start(struct rooms *r, struct bridge *b)
+{
+	memset(r, 0, sizeof *r);
+	r->bridge = b;
+	r->round = 1;
+	r->retry_delay_ms = RETRY_FIRST_MS;
+	r->pace.on_ready = on_pace;
+	r->pace.fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+	if (r->pace.fd < 0 || !loop_watch(&b->loop, &r->pace)) {
+		log_line(LOG_LEVEL_ERROR, "timerfd: %s", strerror(errno));
+		return false;
+	}
+	mqtt_link_open(&b->links, &r->link, &own_link);
+	return true;
+}
+
+void rooms_stop(struct rooms *r)
+{
+	mqtt_link_close(&r->link);
+	loop_unwatch(&r->bridge->loop, &r->pace);
+	(void)close(r->pace.fd);
+	while (r->by_name != NULL)
+		room_free(r, r->by_name);
+}

@@ -1,0 +1,194 @@
+/*
+ * session.h - one WebSocket session: an MQTT client of its own at the broker.
+ *
+ * States, each entered in one place:
+ *   CONNECTING   the 101 is out; the MQTT connection is being made; frames of the client wait unread
+ *   SUBSCRIBING  CONNACK is there; inbox and notices are being subscribed
+ *   JOINING      SUBACK is there; the rooms are being joined
+ *   OPEN         frames flow both ways
+ *   CLOSING      session_close was called; the close frame leaves as soon as the socket lets it
+ *   GONE         the MQTT side is down and the WebSocket waits for libwebsockets to let go
+ *
+ * Bounds: PUBLISHES_IN_FLIGHT_MAX unacknowledged publishes, then the socket is not read (flow
+ * control; TCP slows the sender down); one incoming message of max_frame_bytes; outbox_bytes outgoing.
+ *
+ * session_close is the one way to end a session from our side: it takes code and reason,
+ * logs and counts.
+ */
+#ifndef CHAT_BRIDGE_SESSION_H
+#define CHAT_BRIDGE_SESSION_H
+
+#include "bridge/mqtt_link.h"
+#include "bridge/outbox.h"
+#include "bridge/rooms.h"
+#include "bridge/session_params.h"
+#include "common/errors.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <uthash.h>
+
+struct bridge;
+struct lws;
+
+#define PUBLISHES_IN_FLIGHT_MAX 16
+#define SESSION_ID_MAX 48 /* bytes of a client id of ours */
+
+enum close_code {
+	CLOSE_NORMAL = 1000,
+	CLOSE_GOING_AWAY = 1001,
+	CLOSE_PROTOCOL_ERROR = 1002,
+	CLOSE_UNSUPPORTED = 1003,
+	CLOSE_TOO_BIG = 1009,
+	CLOSE_INTERNAL = 1011,
+	CLOSE_RESTART = 1012,
+	CLOSE_OVERLOADED = 1013,
+	CLOSE_TOO_SLOW = 4001,
+	CLOSE_BROKER_AWAY = 4003,
+	CLOSE_BAD_ADDRESS = 4100,
+	CLOSE_FORBIDDEN = 4102,
+	CLOSE_TOO_MANY = 4103,
+	CLOSE_REPLACED = 4104,
+};
+
+enum session_state {
+	SESSION_CONNECTING,
+	SESSION_SUBSCRIBING,
+	SESSION_JOINING,
+	SESSION_OPEN,
+	SESSION_CLOSING,
+	SESSION_GONE,
+};
+
+/* All sessions of one identity on this bridge. */
+struct identity_sessions {
+	UT_hash_handle hh;
+	uint32_t count;
+	struct identity identity;
+};
+
+struct membership {
+	struct room *room;
+	uint32_t index; /* in room->members */
+	bool ready;     /* subscribed at the broker */
+	bool have_seq;  /* fanout session: numbers are checked here */
+	uint64_t seq;
+};
+
+struct session {
+	struct mqtt_link link; /* first: a link's owner is found by its address */
+	struct bridge *bridge;
+	struct lws *wsi;
+	struct identity_sessions *who; /* NULL until the parameters are accepted */
+	uint64_t number;               /* never used twice by this process */
+	enum session_state state;
+	char client_id[SESSION_ID_MAX];
+	char *device;    /* NULL: none */
+	char *home_room; /* NULL: the server's default room */
+	char since[ULID_LEN + 1];
+	bool echo, wants_presence, wants_typing;
+	bool blocked;      /* libwebsockets holds a partial write */
+	bool dirty;        /* on the list of sessions with something to send */
+	bool rx_stopped;   /* the socket is not read */
+	bool rx_discard;   /* an oversize message is being closed */
+	uint64_t own_round;     /* the rooms round that holds a frame of this session's own */
+	uint64_t several_round; /* the rooms round in which it is on the list below */
+	struct session *next_several;
+	struct outbox outbox;
+	uint64_t half_full_since_ms; /* 0: the outbox is under half of its bound */
+	uint8_t *rx; /* an incomplete message of the client */
+	uint32_t rx_len, rx_cap;
+	struct frame_queue *waiting; /* whole frames that came while publishing was not possible */
+	uint16_t in_flight; /* bit n: packet id n + 1 awaits its PUBACK */
+	char **refs;        /* by bit, NULL until a frame carries one */
+	struct membership *rooms;
+	uint32_t room_count, room_cap;
+	uint16_t subscribe_id; /* of the next SUBSCRIBE: above the publishes' ids */
+	uint64_t opened_ms, last_rx_ms, ping_ms; /* ping_ms 0: none unanswered */
+	uint16_t close_code;
+	const char *close_reason;
+	uint64_t close_by_ms;
+	struct session *next_dirty;
+	struct session *next_closing;
+	struct session *prev, *next; /* all sessions, in order of arrival */
+	struct session *hash_next;   /* by number */
+};
+
+struct sessions {
+	struct bridge *bridge;
+	struct identity_sessions *identities;
+	struct session *first, *last;
+	uint32_t count;
+	uint64_t next_number;
+	struct session **buckets; /* by number */
+	uint32_t bucket_count;
+	struct session *dirty;
+	struct session *closing;
+	struct session *ping_cursor;
+	uv_timer_t tick;
+	uint64_t opened_total, closed_total;
+};
+
+bool sessions_start(struct sessions *all, struct bridge *b);
+void sessions_stop(struct sessions *all);
+
+/* CONNECT of a session's link. */
+void session_identify(struct mqtt_link *link, struct mqtt_connect *out);
+
+/* A WebSocket has been upgraded. fault is NULL, or why the parameters are refused (the
+ * session is then made only to be closed with 4100). NULL when out of memory. */
+struct session *session_open(struct sessions *all, struct lws *wsi, const struct session_params *params,
+                             const char *fault);
+
+/* The client's bytes: a piece of a message. */
+void session_receive(struct session *s, const uint8_t *bytes, size_t n, bool first, bool final, bool binary,
+                     size_t remaining);
+
+/* Any sign of life. */
+void session_alive(struct session *s);
+void session_pong(struct session *s);
+
+/* The socket takes bytes again. */
+void session_writeable(struct session *s);
+
+/* Ends the session: code and reason to the client, one log line, counters. The WebSocket
+ * is closed at the end of the round. Idempotent: the first code stands. reason: static text. */
+void session_close(struct session *s, enum close_code code, const char *reason);
+
+/* libwebsockets has let go of the connection: frees s. peer_code 0: no close frame came from the peer. */
+void session_gone(struct session *s, unsigned peer_code);
+
+/* Hands a frame of this session alone to its outbox. */
+void session_send_text(struct session *s, const char *payload, size_t len);
+
+/* Hands a range of a shared chunk to the outbox; may close the session (4001). */
+void session_send_shared(struct session *s, struct chunk *c, uint32_t start, uint32_t end);
+
+/* The same at the end of a round, when nothing waits: straight to the socket. */
+void session_write_now(struct session *s, struct chunk *c, uint32_t start, uint32_t end);
+
+void session_room_ready(struct session *s, struct room *room);
+
+/* An error frame by the bridge itself; ref and field may be NULL. */
+void session_send_error(struct session *s, enum chat_error error, const char *field, const char *ref, size_t ref_len);
+void session_send_ack(struct session *s, const char *ref, size_t ref_len);
+
+/* Publishes a frame of the client (session_input.c decides the topic). False: not now, try when a PUBACK has come. */
+bool session_publish(struct session *s, const char *topic, size_t topic_len, const char *payload, size_t len,
+                     const char *ref, size_t ref_len);
+
+/* Joins or leaves at the client's wish. */
+void session_join(struct session *s, const char *room, size_t len, const char *ref, size_t ref_len);
+void session_leave(struct session *s, const char *room, size_t len, const char *ref, size_t ref_len);
+
+struct session *sessions_find(struct sessions *all, uint64_t number);
+
+/* End of a round: flush what waits, close what is to be closed. */
+void sessions_flush(struct sessions *all);
+void sessions_close_due(struct sessions *all);
+
+/* Everybody leaves with that code. */
+void sessions_close_all(struct sessions *all, enum close_code code, const char *reason);
+
+#endif
