@@ -8,10 +8,9 @@
 static const struct {
 	const char *name;
 	const char *text[2]; /* by enum chat_language */
-} errors[CHAT_ERROR_COUNT] = {
-	[CHAT_OK] = {"ok", {"ok", "ok"}},
+} errors[CHAT_ERROR_COUNT] = {[CHAT_OK] = {"ok", {"ok", "ok"}},
 #define X(id, name, en, es) [CHAT_ERROR_##id] = {name, {en, es}},
-	CHAT_ERRORS(X)
+                              CHAT_ERRORS(X)
 #undef X
 };
 

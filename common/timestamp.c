@@ -106,7 +106,8 @@ bool timestamp_valid(const char *s, size_t n)
 	int year, month, day, hour, minute, second, offset;
 	size_t at = 19; /* behind "2026-11-22T14:07:31" */
 
-	if (n < 20 || s[4] != '-' || s[7] != '-' || (s[10] != 'T' && s[10] != 't') || s[13] != ':' || s[16] != ':')
+	if (n < 20 || s[4] != '-' || s[7] != '-' || (s[10] != 'T' && s[10] != 't') || s[13] != ':' ||
+	    s[16] != ':')
 		return false;
 	year = get_digits(s, 4);
 	month = get_digits(s + 5, 2);

@@ -8,8 +8,8 @@
 /* Bytes that stand for themselves in a topic level. */
 static bool is_plain(unsigned char c)
 {
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
-	       c == '.' || c == '~' || c == '@';
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+	       c == '_' || c == '.' || c == '~' || c == '@';
 }
 
 static bool span_is(const char *s, size_t n, const char *text)
@@ -262,9 +262,9 @@ size_t topic_format(enum topic_kind kind, const char *root, const char *name, si
                     const char *client, size_t client_len, char *out, size_t cap)
 {
 	static const char *const tails[] = {
-		[TOPIC_ROOM_SEND] = "/send", [TOPIC_ROOM_TYPING] = "/typing", [TOPIC_INBOX] = "/inbox",
-		[TOPIC_USER_SEND] = "/send", [TOPIC_PRESENCE] = "/presence",  [TOPIC_USER_TYPING] = "/typing",
-		[TOPIC_NOTICES] = "/notices/",
+	    [TOPIC_ROOM_SEND] = "/send",   [TOPIC_ROOM_TYPING] = "/typing", [TOPIC_INBOX] = "/inbox",
+	    [TOPIC_USER_SEND] = "/send",   [TOPIC_PRESENCE] = "/presence",  [TOPIC_USER_TYPING] = "/typing",
+	    [TOPIC_NOTICES] = "/notices/",
 	};
 	struct out o = {.at = out, .left = cap};
 
