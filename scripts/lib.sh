@@ -1,0 +1,100 @@
+# shellcheck shell=bash
+# What the scripts share. Sourced, not run. Callers set -euo pipefail first.
+
+# The checkout.
+root_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+
+say() {
+	printf '%s\n' "$*"
+}
+
+warn() {
+	printf '%s: %s\n' "${0##*/}" "$*" >&2
+}
+
+die() {
+	warn "$*"
+	exit 1
+}
+
+# as_root COMMAND...: directly when we are root, else through sudo, which must not ask for anything.
+as_root() {
+	if [ "$(id -u)" -eq 0 ]; then
+		"$@"
+	elif command -v sudo >/dev/null; then
+		sudo -n -- "$@"
+	else
+		warn "needs root (or sudo) for: $*"
+		return 1
+	fi
+}
+
+# packages_of GROUP...: the names from scripts/packages.
+packages_of() {
+	local group
+	for group in "$@"; do
+		awk -v group="$group" '$1 == group { print $2 }' "$root_dir/scripts/packages"
+	done
+}
+
+# missing_of GROUP...: those of them that are not installed.
+missing_of() {
+	local name
+	for name in $(packages_of "$@"); do
+		if [ "$(dpkg-query -W -f '${db:Status-Status}' "$name" 2>/dev/null)" != installed ]; then
+			printf '%s\n' "$name"
+		fi
+	done
+}
+
+# install_missing GROUP...: installs what is not there, and asks the network for nothing when all is.
+#
+# Debian's mosquitto package starts a broker on port 1883, now and at each boot. Who asks for a chat server in a
+# build folder has not asked for that, so: if the package is not there yet, its service is neither started nor
+# enabled. If it is there, it is somebody's and stays exactly as it is, running or not.
+install_missing() {
+	local missing log policy=/usr/sbin/policy-rc.d ours=no new_broker=no rc=0
+	command -v dpkg-query >/dev/null || die "this is not Debian; the packages it needs are listed in scripts/packages"
+	mapfile -t missing < <(missing_of "$@")
+	[ ${#missing[@]} -gt 0 ] || return 0
+	say "installing: ${missing[*]}"
+	log=$(mktemp)
+	case " ${missing[*]} " in
+	*" mosquitto "*) new_broker=yes ;;
+	esac
+	if [ $new_broker = yes ] && [ ! -e $policy ]; then
+		# Says no to the start of mosquitto alone, and only while this script lives, should it be killed before
+		# it takes the file away again.
+		# shellcheck disable=SC2016
+		printf '%s\n' '#!/bin/sh' '# made by mosquitto-chat for the time of one apt-get run; may be removed' \
+			"kill -0 $$ 2>/dev/null || exit 0" 'for word; do' '	case $word in mosquitto | mosquitto.service) exit 101 ;; esac' \
+			'done' 'exit 0' | as_root tee $policy >/dev/null && as_root chmod 755 $policy && ours=yes
+	fi
+	as_root apt-get -q -o DPkg::Lock::Timeout=300 update >"$log" 2>&1 ||
+		warn "apt-get update failed; trying with the package lists that are there"
+	as_root env DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1 \
+		apt-get -q -y -o DPkg::Lock::Timeout=300 -o Dpkg::Options::=--force-confold \
+		install --no-install-recommends "${missing[@]}" </dev/null >>"$log" 2>&1 || rc=$?
+	[ $ours = no ] || as_root rm -f $policy
+	if [ $rc -ne 0 ]; then
+		tail -n 40 "$log" >&2
+		rm -f "$log"
+		die "could not install: ${missing[*]}"
+	fi
+	rm -f "$log"
+	if [ $new_broker = yes ] && command -v systemctl >/dev/null; then
+		as_root systemctl --quiet disable mosquitto.service >/dev/null 2>&1 || true
+		say "Debian's mosquitto service was installed but is not enabled (systemctl enable --now mosquitto would)"
+	fi
+}
+
+# configure_and_build FOLDER CMAKE-ARGUMENT...: everything in FOLDER, which may be left over from anything.
+configure_and_build() {
+	local folder=$1 fresh=()
+	shift
+	# A checkout that was copied or moved brings along a cache that speaks of elsewhere.
+	if [ -f "$folder/CMakeCache.txt" ] && ! grep -qxF "CMAKE_HOME_DIRECTORY:INTERNAL=$root_dir" "$folder/CMakeCache.txt"; then
+		fresh=(--fresh)
+	fi
+	cmake "${fresh[@]}" -S "$root_dir" -B "$folder" "$@" && cmake --build "$folder" --parallel "$(nproc)"
+}
