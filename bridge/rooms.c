@@ -125,6 +125,8 @@ bool rooms_join(struct rooms *r, struct session *s, const char *name, size_t len
 		room->members = members;
 		room->member_cap = cap;
 	}
+	if (room->dirty)
+		rooms_settle(r); /* what has arrived before is not for s */
 	room->members[room->member_count++] = s;
 	*out = room;
 	subscribe_room(r, room);
@@ -391,6 +393,12 @@ static void flush_now(struct rooms *r)
 		}
 	}
 	r->round++;
+}
+
+void rooms_settle(struct rooms *r)
+{
+	if (r->dirty != NULL)
+		flush_now(r);
 }
 
 /* The first round after a pause leaves at once. After one that took long, the next waits as

@@ -94,6 +94,9 @@ void rooms_leave(struct rooms *r, struct room *room, uint32_t index);
 
 struct room *rooms_find(struct rooms *r, const char *name, size_t len);
 
+/* Hands out what has arrived so far, whatever the pacing says; before a member changes. */
+void rooms_settle(struct rooms *r);
+
 /* End of a round: every member gets what its rooms have received. */
 void rooms_flush(struct rooms *r);
 

@@ -7,7 +7,10 @@
  *   JOINING      SUBACK is there; the rooms are being joined
  *   OPEN         frames flow both ways
  *   CLOSING      session_close was called; the close frame leaves as soon as the socket lets it
- *   GONE         the MQTT side is down and the WebSocket waits for libwebsockets to let go
+ *   GONE         nothing more is sent to the client
+ * A session is freed when both sides are done: libwebsockets has let go of the connection, and
+ * what the client sent before is acknowledged by the broker (LINGER_MS at most), so that a
+ * client may send and close at once.
  *
  * Bounds: PUBLISHES_IN_FLIGHT_MAX unacknowledged publishes, then the socket is not read (flow
  * control; TCP slows the sender down); one incoming message of max_frame_bytes; outbox_bytes outgoing.
@@ -64,6 +67,7 @@ enum session_state {
 /* All sessions of one identity on this bridge. */
 struct identity_sessions {
 	UT_hash_handle hh;
+	struct session *first; /* newest first, linked by same_next */
 	uint32_t count;
 	struct identity identity;
 };
@@ -72,6 +76,8 @@ struct membership {
 	struct room *room;
 	uint32_t index; /* in room->members */
 	bool ready;     /* subscribed at the broker */
+	uint16_t subscribe_id; /* fanout session: of the SUBSCRIBE under way */
+	char *join_ref; /* NULL, or the ref of a join that waits for its SUBACK */
 	bool have_seq;  /* fanout session: numbers are checked here */
 	uint64_t seq;
 };
@@ -91,7 +97,8 @@ struct session {
 	bool blocked;      /* libwebsockets holds a partial write */
 	bool dirty;        /* on the list of sessions with something to send */
 	bool rx_stopped;   /* the socket is not read */
-	bool rx_discard;   /* an oversize message is being closed */
+	bool subscribed;   /* SUBACK of inbox and notices is there */
+	bool counted;      /* in the counts of its identity */
 	uint64_t own_round;     /* the rooms round that holds a frame of this session's own */
 	uint64_t several_round; /* the rooms round in which it is on the list below */
 	struct session *next_several;
@@ -99,19 +106,27 @@ struct session {
 	uint64_t half_full_since_ms; /* 0: the outbox is under half of its bound */
 	uint8_t *rx; /* an incomplete message of the client */
 	uint32_t rx_len, rx_cap;
-	struct frame_queue *waiting; /* whole frames that came while publishing was not possible */
+	struct waiting_frame *waiting, *waiting_last; /* whole frames that came while publishing was not possible */
+	uint32_t waiting_bytes;
 	uint16_t in_flight; /* bit n: packet id n + 1 awaits its PUBACK */
 	char **refs;        /* by bit, NULL until a frame carries one */
 	struct membership *rooms;
 	uint32_t room_count, room_cap;
+	char (*pending_rooms)[ROOM_MAX + 1]; /* asked for, not joined yet */
+	uint32_t pending_room_count;
 	uint16_t subscribe_id; /* of the next SUBSCRIBE: above the publishes' ids */
+	uint16_t inbox_subscribe_id;
 	uint64_t opened_ms, last_rx_ms, ping_ms; /* ping_ms 0: none unanswered */
 	uint16_t close_code;
 	const char *close_reason;
 	uint64_t close_by_ms;
 	struct session *next_dirty;
 	struct session *next_closing;
+	struct session *next_resuming;
+	bool resuming;
+	bool on_closing_list;
 	struct session *prev, *next; /* all sessions, in order of arrival */
+	struct session *same_prev, *same_next; /* of the same identity */
 	struct session *hash_next;   /* by number */
 };
 
@@ -125,6 +140,7 @@ struct sessions {
 	uint32_t bucket_count;
 	struct session *dirty;
 	struct session *closing;
+	struct session *resuming; /* just opened: frames may wait */
 	struct session *ping_cursor;
 	uv_timer_t tick;
 	uint64_t opened_total, closed_total;
@@ -174,9 +190,24 @@ void session_room_ready(struct session *s, struct room *room);
 void session_send_error(struct session *s, enum chat_error error, const char *field, const char *ref, size_t ref_len);
 void session_send_ack(struct session *s, const char *ref, size_t ref_len);
 
-/* Publishes a frame of the client (session_input.c decides the topic). False: not now, try when a PUBACK has come. */
-bool session_publish(struct session *s, const char *topic, size_t topic_len, const char *payload, size_t len,
-                     const char *ref, size_t ref_len);
+/* ---- session_input.c: what the client sends ---- */
+
+/* Handles one whole text message: publishes it, or answers it. Needs a free packet id. */
+void session_input_frame(struct session *s, const char *text, size_t len);
+
+/* A PUBACK: frees the packet id, answers for the broker where the plugin was not asked. */
+void session_input_acked(struct session *s, uint16_t packet_id, uint8_t reason);
+
+/* May a frame be handled now? */
+bool session_input_ready(const struct session *s);
+
+/* Handles the frames that wait and reads on; when the session opens or a PUBACK came. */
+void session_input_resume(struct session *s);
+
+/* Frees what input holds. */
+void session_input_clear(struct session *s);
+
+/* ---- used by it ---- */
 
 /* Joins or leaves at the client's wish. */
 void session_join(struct session *s, const char *room, size_t len, const char *ref, size_t ref_len);
@@ -184,7 +215,9 @@ void session_leave(struct session *s, const char *room, size_t len, const char *
 
 struct session *sessions_find(struct sessions *all, uint64_t number);
 
-/* End of a round: flush what waits, close what is to be closed. */
+/* End of a round, in this order: frames of sessions that have just opened; what waits to be
+ * sent; what is to be closed. */
+void sessions_resume(struct sessions *all);
 void sessions_flush(struct sessions *all);
 void sessions_close_due(struct sessions *all);
 

@@ -1,0 +1,44 @@
+/*
+ * acceptor.h - the door: accepts connections, reads the request head, answers plain HTTP
+ * and hands WebSocket upgrades of /ws/… to the server.
+ *
+ * Every answer but an upgrade ends its connection (Connection: close). Bounds: a head of
+ * HTTP_HEAD_MAX bytes within header_timeout, max_sessions, rate_connects per client
+ * address (IPv6 by /64), and the descriptors of the process: a session needs two, and when they
+ * run out new connections get 503 while the old ones go on.
+ */
+#ifndef CHAT_BRIDGE_ACCEPTOR_H
+#define CHAT_BRIDGE_ACCEPTOR_H
+
+#include "bridge/loop.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct bridge;
+struct visitor;
+struct address_bucket;
+
+struct acceptor {
+	struct bridge *bridge;
+	struct watcher listener;
+	bool open;
+	int spare_fd;           /* given up to accept and refuse one more when descriptors run out */
+	struct visitor *first, *last; /* connections without an upgrade, oldest first */
+	uint32_t count;
+	struct address_bucket *addresses;
+	uint32_t address_count;
+	uint64_t started_ms;
+	uv_timer_t timer;
+	uint64_t accepted_total, refused_total;
+};
+
+/* listen_fd: bound and listening; stays the caller's. Accepting starts with acceptor_open. */
+bool acceptor_start(struct acceptor *a, struct bridge *b, int listen_fd);
+
+/* Idempotent. Called when the broker can be reached; by itself after OPEN_AFTER_MS. */
+void acceptor_open(struct acceptor *a);
+
+void acceptor_stop(struct acceptor *a);
+
+#endif

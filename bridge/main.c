@@ -1,0 +1,167 @@
+/*
+ * main.c - mosquitto-chat-bridge: wiring.
+ *
+ * Started by the plugin with two inherited descriptors (common/settings.h): a socket that
+ * brings the settings and ends when the broker ends, and the listening socket. Not meant
+ * to be started by hand.
+ */
+#include "bridge/bridge.h"
+#include "bridge/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define SETTINGS_WAIT_MS 5000
+#define STOP_MS 400              /* for the close frames to leave */
+#define DESCRIPTORS_WANTED 1048576u /* libwebsockets sizes tables by the limit: 16 bytes each */
+
+static struct bridge bridge;
+
+/* Reads the one line of settings. False with a log line. */
+static bool read_settings(struct bridge_settings *out)
+{
+	static char line[SETTINGS_BYTES_MAX];
+	size_t len = 0;
+	bool fine = false;
+	const char *why = "it is too long";
+	while (len < sizeof line) {
+		struct pollfd p = {.fd = SETTINGS_CONTROL_FD, .events = POLLIN};
+		int ready = poll(&p, 1, SETTINGS_WAIT_MS);
+		if (ready < 0 && errno == EINTR)
+			continue;
+		ssize_t n = ready > 0 ? read(SETTINGS_CONTROL_FD, line + len, sizeof line - len) : -1;
+		if (n <= 0) {
+			why = ready == 0 ? "nothing came" : "the plugin hung up";
+			break;
+		}
+		len += (size_t)n;
+		if (line[len - 1] == '\n') {
+			fine = settings_from_line(line, len, out, &why);
+			break;
+		}
+	}
+	explicit_bzero(line, sizeof line);
+	if (!fine)
+		log_line(LOG_LEVEL_ERROR, "no settings from the plugin: %s", why);
+	return fine;
+}
+
+static void raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+		return;
+	rlim_t wanted = limit.rlim_max < DESCRIPTORS_WANTED ? limit.rlim_max : DESCRIPTORS_WANTED;
+	if (limit.rlim_cur < wanted) {
+		limit.rlim_cur = wanted;
+		(void)setrlimit(RLIMIT_NOFILE, &limit); /* then fewer sessions fit; the acceptor knows */
+	}
+}
+
+static void on_stop_timer(uv_timer_t *timer)
+{
+	struct bridge *b = timer->data;
+	uv_close((uv_handle_t *)timer, NULL);
+	sessions_close_due(&b->sessions);
+	rooms_stop(&b->rooms);
+	sessions_stop(&b->sessions);
+	mqtt_links_stop(&b->links);
+	server_stop(&b->server);
+	loop_stop(&b->loop);
+}
+
+/* The broker ends: tell everybody, leave them a moment, go. */
+static void stop(struct bridge *b)
+{
+	static uv_timer_t timer;
+	if (b->stopping)
+		return;
+	b->stopping = true;
+	uv_close((uv_handle_t *)&b->control, NULL);
+	acceptor_stop(&b->acceptor);
+	sessions_close_all(&b->sessions, CLOSE_GOING_AWAY, "the server is shutting down");
+	timer.data = b;
+	if (uv_timer_init(&b->loop.uv, &timer) != 0 || uv_timer_start(&timer, on_stop_timer, STOP_MS, 0) != 0)
+		_exit(1);
+}
+
+static void on_control(uv_poll_t *handle, int status, int events)
+{
+	char byte[64];
+	(void)events;
+	ssize_t n = status < 0 ? 0 : read(SETTINGS_CONTROL_FD, byte, sizeof byte);
+	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+		stop(handle->data);
+}
+
+/* Publishes first, so that the broker works while the deliveries are written. */
+static void on_round(void *user)
+{
+	struct bridge *b = user;
+	sessions_resume(&b->sessions);
+	mqtt_links_flush(&b->links);
+	rooms_flush(&b->rooms);
+	sessions_flush(&b->sessions);
+	sessions_close_due(&b->sessions);
+	mqtt_links_flush(&b->links);
+}
+
+static void identify(struct mqtt_link *link, struct mqtt_connect *out)
+{
+	if (link == &bridge.rooms.link)
+		rooms_identify(&bridge.rooms, out);
+	else
+		session_identify(link, out);
+}
+
+static bool start(struct bridge *b)
+{
+	if (!loop_start(&b->loop, on_round, b) ||
+	    !mqtt_links_start(&b->links, &b->loop, b->settings.broker_socket, b->settings.credential, identify) ||
+	    !server_start(&b->server, b) || !sessions_start(&b->sessions, b) ||
+	    !acceptor_start(&b->acceptor, b, SETTINGS_LISTEN_FD) || !rooms_start(&b->rooms, b))
+		return false;
+	b->control.data = b;
+	return fcntl(SETTINGS_CONTROL_FD, F_SETFL, O_NONBLOCK) == 0 &&
+	       uv_poll_init(&b->loop.uv, &b->control, SETTINGS_CONTROL_FD) == 0 &&
+	       uv_poll_start(&b->control, UV_READABLE | UV_DISCONNECT, on_control) == 0;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc != 2 || strcmp(argv[1], "--bridge") != 0) {
+		fprintf(stderr, "mosquitto-chat-bridge %s: started by mosquitto_chat.so inside mosquitto, not by hand\n",
+		        MOSQUITTO_CHAT_VERSION);
+		return 2;
+	}
+	log_start();
+	/* Second to the end of file on the control socket: also when the broker is killed while we are stuck. */
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0)
+		log_line(LOG_LEVEL_WARNING, "prctl: %s", strerror(errno));
+	(void)signal(SIGPIPE, SIG_IGN);
+	(void)signal(SIGINT, SIG_IGN); /* Ctrl-C goes to the whole group; the broker's end is ours */
+	(void)signal(SIGHUP, SIG_IGN);
+	if (!read_settings(&bridge.settings))
+		return 1;
+	raise_descriptor_limit();
+	if (!start(&bridge))
+		return 1;
+	if (write(SETTINGS_CONTROL_FD, "ready\n", 6) != 6) {
+		log_line(LOG_LEVEL_ERROR, "the plugin hung up");
+		return 1;
+	}
+	(void)uv_run(&bridge.loop.uv, UV_RUN_DEFAULT);
+	server_end(&bridge.server);
+	loop_end(&bridge.loop);
+	explicit_bzero(&bridge.settings, sizeof bridge.settings);
+	return 0;
+}

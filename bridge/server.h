@@ -1,0 +1,48 @@
+/*
+ * server.h - libwebsockets: the WebSocket protocol of accepted connections.
+ *
+ * The acceptor reads the request head and hands over only clean upgrade requests;
+ * libwebsockets does the handshake, framing, UTF-8 checks, pongs and the close handshake. What
+ * versions before 5.0 let through (unmasked client frames) is caught below it: this file stands
+ * in for recv() of the process and watches the frame heads of every WebSocket it reads.
+ */
+#ifndef CHAT_BRIDGE_SERVER_H
+#define CHAT_BRIDGE_SERVER_H
+
+#include "bridge/session_params.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct bridge;
+struct lws_context;
+struct lws_vhost;
+
+/* What is known of a connection between its acceptance and its upgrade. */
+struct upgrade {
+	struct session_params params;
+	const char *fault; /* NULL, or why the parameters are refused (static text) */
+	const char *early; /* what the client sent behind its head; borrowed during server_adopt */
+	size_t early_len;
+	char address[46];  /* of the client, for the log */
+};
+
+struct server {
+	struct bridge *bridge;
+	struct lws_context *context;
+	struct lws_vhost *vhost;
+};
+
+/* Creates the context on the bridge's loop. False with a log line. */
+bool server_start(struct server *srv, struct bridge *b);
+
+/* First call: closes all connections; run the loop until it has nothing more to do, then
+ * call server_end. */
+void server_stop(struct server *srv);
+void server_end(struct server *srv);
+
+/* Takes the descriptor and u (from malloc), whatever happens. head: the upgrade request for
+ * libwebsockets, followed by what the client has sent behind its own head. */
+void server_adopt(struct server *srv, int fd, struct upgrade *u, const char *head, size_t len);
+
+#endif
