@@ -53,39 +53,57 @@ missing_of() {
 # build folder has not asked for that, so: if the package is not there yet, its service is neither started nor
 # enabled. If it is there, it is somebody's and stays exactly as it is, running or not.
 install_missing() {
-	local missing log policy=/usr/sbin/policy-rc.d ours=no new_broker=no rc=0
+	local missing
 	command -v dpkg-query >/dev/null || die "this is not Debian; the packages it needs are listed in scripts/packages"
 	mapfile -t missing < <(missing_of "$@")
 	[ ${#missing[@]} -gt 0 ] || return 0
 	say "installing: ${missing[*]}"
-	log=$(mktemp)
-	case " ${missing[*]} " in
-	*" mosquitto "*) new_broker=yes ;;
-	esac
-	if [ $new_broker = yes ] && [ ! -e $policy ]; then
-		# Says no to the start of mosquitto alone, and only while this script lives, should it be killed before
-		# it takes the file away again.
-		# shellcheck disable=SC2016
-		printf '%s\n' '#!/bin/sh' '# made by mosquitto-chat for the time of one apt-get run; may be removed' \
-			"kill -0 $$ 2>/dev/null || exit 0" 'for word; do' '	case $word in mosquitto | mosquitto.service) exit 101 ;; esac' \
-			'done' 'exit 0' | as_root tee $policy >/dev/null && as_root chmod 755 $policy && ours=yes
-	fi
-	as_root apt-get -q -o DPkg::Lock::Timeout=300 update >"$log" 2>&1 ||
-		warn "apt-get update failed; trying with the package lists that are there"
-	as_root env DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1 \
-		apt-get -q -y -o DPkg::Lock::Timeout=300 -o Dpkg::Options::=--force-confold \
-		install --no-install-recommends "${missing[@]}" </dev/null >>"$log" 2>&1 || rc=$?
-	[ $ours = no ] || as_root rm -f $policy
-	if [ $rc -ne 0 ]; then
-		tail -n 40 "$log" >&2
-		rm -f "$log"
-		die "could not install: ${missing[*]}"
-	fi
-	rm -f "$log"
-	if [ $new_broker = yes ] && command -v systemctl >/dev/null; then
-		as_root systemctl --quiet disable mosquitto.service >/dev/null 2>&1 || true
-		say "Debian's mosquitto service was installed but is not enabled (systemctl enable --now mosquitto would)"
-	fi
+	(
+		set +e
+		log=$(mktemp)
+		policy=/usr/sbin/policy-rc.d
+		rubbish=("$log")
+		trap 'as_root rm -f "${rubbish[@]}"' EXIT
+		trap 'exit 130' INT TERM HUP
+		case " ${missing[*]} " in
+		*" mosquitto "*) new_broker=yes ;;
+		*) new_broker=no ;;
+		esac
+		if [ $new_broker = yes ] && [ ! -e $policy ]; then
+			rubbish+=("$policy")
+			refuse_mosquitto_service $$ | as_root tee $policy >/dev/null
+			as_root chmod 755 $policy
+		fi
+		as_root apt-get -q -o DPkg::Lock::Timeout=300 update >"$log" 2>&1 ||
+			warn "apt-get update failed; trying with the package lists that are there"
+		as_root env DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1 \
+			apt-get -q -y -o DPkg::Lock::Timeout=300 -o Dpkg::Options::=--force-confold \
+			install --no-install-recommends "${missing[@]}" </dev/null >>"$log" 2>&1 || {
+			tail -n 40 "$log" >&2
+			die "could not install: ${missing[*]}"
+		}
+		if [ $new_broker = yes ] && command -v systemctl >/dev/null; then
+			as_root systemctl --quiet disable mosquitto.service >/dev/null 2>&1
+			say "Debian's mosquitto service came along; it is not enabled (systemctl enable --now mosquitto does that)"
+		fi
+		exit 0
+	)
+}
+
+# A policy-rc.d(8) that says no to mosquitto's service alone, and only while process $1 lives, should that be
+# killed before it takes the file away again.
+refuse_mosquitto_service() {
+	cat <<-END
+		#!/bin/sh
+		# Made by mosquitto-chat for the time of one apt-get run; may be removed.
+		kill -0 $1 2>/dev/null || exit 0
+		for word; do
+			case \$word in
+			mosquitto | mosquitto.service) exit 101 ;;
+			esac
+		done
+		exit 0
+	END
 }
 
 # configure_and_build FOLDER CMAKE-ARGUMENT...: everything in FOLDER, which may be left over from anything.
