@@ -116,3 +116,11 @@ configure_and_build() {
 	fi
 	cmake "${fresh[@]}" -S "$root_dir" -B "$folder" "$@" && cmake --build "$folder" --parallel "$(nproc)"
 }
+
+# sources: our C files, one a line.
+sources() {
+	(
+		cd "$root_dir" && find "$PWD"/common "$PWD"/plugin "$PWD"/bridge "$PWD"/tests "$PWD"/bench \
+			-name '*.[ch]' -not -path '*/build*' | sort
+	)
+}
