@@ -857,6 +857,9 @@ static bool close_websocket(struct session *s)
 		lws_close_reason(wsi, (enum lws_close_status)s->close_code, (unsigned char *)(uintptr_t)s->close_reason,
 		                 len < 123 ? len : 123);
 	}
+	/* the peer's close frame must be read, or the connection stays until a time limit */
+	if (s->rx_stopped && lws_rx_flow_control(wsi, 1) == 0)
+		s->rx_stopped = false;
 	/* The close frame of `return -1` from a WRITEABLE callback is lost with libuv in builds with
 	 * assertions (libwebsockets issue 3569); a kill from outside its callbacks sends it. May call
 	 * session_gone before it returns. */

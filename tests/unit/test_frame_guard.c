@@ -1,0 +1,138 @@
+/* test_frame_guard.c - finds the first unmasked frame, however the bytes are cut */
+#include "bridge/frame_guard.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static size_t put_frame(uint8_t *at, uint8_t first, size_t len, bool masked)
+{
+	size_t n = 0;
+	uint8_t mask = masked ? 0x80 : 0;
+	at[n++] = first;
+	if (len < 126) {
+		at[n++] = (uint8_t)(mask | len);
+	} else if (len < 65536) {
+		at[n++] = mask | 126;
+		at[n++] = (uint8_t)(len >> 8);
+		at[n++] = (uint8_t)len;
+	} else {
+		at[n++] = mask | 127;
+		for (int shift = 56; shift >= 0; shift -= 8)
+			at[n++] = (uint8_t)((uint64_t)len >> shift);
+	}
+	if (masked)
+		n += 4;
+	memset(at + n, 0x01, len); /* would be unmasked frames, if taken for heads */
+	return n + len;
+}
+
+/* Feeds the bytes in pieces of a size; returns how many were fine. */
+static size_t scan(const uint8_t *bytes, size_t n, size_t piece, struct frame_guard *g)
+{
+	size_t fine = 0;
+	memset(g, 0, sizeof *g);
+	for (size_t at = 0; at < n; at += piece) {
+		size_t step = n - at < piece ? n - at : piece;
+		size_t r = frame_guard_scan(g, bytes + at, step);
+		fine += r;
+		if (r < step)
+			break;
+	}
+	return fine;
+}
+
+static const size_t sizes[] = {0, 1, 2, 125, 126, 127, 300, 65535, 65536, 70000};
+#define SIZES (sizeof sizes / sizeof *sizes)
+
+static void passes_masked_frames(void **state)
+{
+	(void)state;
+	uint8_t *bytes = malloc(400000);
+	assert_non_null(bytes);
+	size_t n = 0;
+	for (size_t i = 0; i < SIZES; i++)
+		n += put_frame(bytes + n, 0x81, sizes[i], true);
+	struct frame_guard g;
+	for (size_t piece = 1; piece < 20; piece++)
+		assert_int_equal(scan(bytes, n, piece, &g), n);
+	assert_int_equal(scan(bytes, n, n, &g), n);
+	assert_false(g.violated);
+	free(bytes);
+}
+
+static void finds_an_unmasked_frame(void **state)
+{
+	(void)state;
+	uint8_t *bytes = malloc(200000);
+	assert_non_null(bytes);
+	for (size_t i = 0; i < SIZES; i++) {
+		size_t n = put_frame(bytes, 0x81, sizes[i], true);
+		size_t total = n + put_frame(bytes + n, 0x89, 3, false);
+		struct frame_guard g;
+		assert_int_equal(scan(bytes, total, total, &g), n);
+		assert_true(g.violated);
+		assert_int_equal(frame_guard_scan(&g, bytes, total), 0); /* and it stays so */
+		for (size_t piece = 1; piece < 8; piece++) {
+			size_t fine = scan(bytes, total, piece, &g);
+			assert_true(g.violated);
+			assert_true(fine == n || fine == n + 1); /* its first byte may have gone with the piece before */
+		}
+	}
+	free(bytes);
+}
+
+static int violations;
+
+static void count_violation(void *user)
+{
+	assert_ptr_equal(user, &violations);
+	violations++;
+}
+
+static void stands_in_for_recv(void **state)
+{
+	(void)state;
+	int pair[2];
+	uint8_t frames[64], in[64];
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	size_t good = put_frame(frames, 0x81, 5, true);
+	size_t all = good + put_frame(frames + good, 0x81, 5, false);
+
+	/* not guarded: untouched */
+	assert_int_equal(send(pair[0], frames, all, 0), all);
+	assert_int_equal(recv(pair[1], in, sizeof in, 0), all);
+
+	assert_true(frame_guard_start(pair[1], count_violation, &violations));
+	assert_true(frame_guard_feed(pair[1], frames, good));
+	assert_int_equal(send(pair[0], frames, all, 0), all);
+	assert_int_equal(recv(pair[1], in, sizeof in, MSG_PEEK), all);
+	assert_int_equal(recv(pair[1], in, sizeof in, 0), good);
+	assert_int_equal(violations, 1);
+	assert_int_equal(send(pair[0], frames, good, 0), good);
+	assert_int_equal(recv(pair[1], in, sizeof in, 0), -1);
+	assert_int_equal(violations, 1);
+	assert_false(frame_guard_feed(pair[1], frames, good));
+	frame_guard_stop(pair[1]);
+	frame_guard_stop(-1);
+	frame_guard_stop(1 << 20);
+	(void)close(pair[0]);
+	(void)close(pair[1]);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(passes_masked_frames),
+		cmocka_unit_test(finds_an_unmasked_frame),
+		cmocka_unit_test(stands_in_for_recv),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
