@@ -161,6 +161,11 @@ struct session *session_open(struct sessions *all, struct lws *wsi, const struct
 void session_receive(struct session *s, const uint8_t *bytes, size_t n, bool first, bool final, bool binary,
                      size_t remaining);
 
+/* ---- session_output.c ---- */
+
+/* Closes what has been silent for too long, pings what has been for a while. */
+void session_check_alive(struct session *s);
+
 /* Any sign of life. */
 void session_alive(struct session *s);
 void session_pong(struct session *s);
@@ -190,6 +195,12 @@ void session_room_ready(struct session *s, struct room *room);
 void session_send_error(struct session *s, enum chat_error error, const char *field, const char *ref, size_t ref_len);
 void session_send_ack(struct session *s, const char *ref, size_t ref_len);
 
+bool session_leaving(const struct session *s);
+
+/* SUBSCRIBE on the session's own connection: its packet id, or 0 when out of memory. */
+uint16_t session_subscribe(struct session *s, const struct mqtt_filter *filters, size_t n);
+uint16_t session_next_subscribe_id(struct session *s);
+
 /* ---- session_input.c: what the client sends ---- */
 
 /* Handles one whole text message: publishes it, or answers it. Needs a free packet id. */
@@ -207,13 +218,37 @@ void session_input_resume(struct session *s);
 /* Frees what input holds. */
 void session_input_clear(struct session *s);
 
-/* ---- used by it ---- */
+
+/* ---- session_rooms.c ---- */
+
+/* Joins what the client has asked for in its URL; the session opens when all are subscribed. */
+void session_join_rooms(struct session *s);
 
 /* Joins or leaves at the client's wish. */
 void session_join(struct session *s, const char *room, size_t len, const char *ref, size_t ref_len);
 void session_leave(struct session *s, const char *room, size_t len, const char *ref, size_t ref_len);
 
+void session_leave_rooms(struct session *s);
+
+/* NULL: not a member. */
+struct membership *session_membership(struct session *s, const char *name, size_t len);
+
+/* ---- session_table.c ---- */
+
 struct session *sessions_find(struct sessions *all, uint64_t number);
+
+void sessions_add(struct sessions *all, struct session *s);
+void sessions_remove(struct sessions *all, struct session *s);
+
+/* Sets s->who. False when out of memory. */
+bool sessions_add_identity(struct session *s, const struct identity *identity);
+void sessions_remove_identity(struct session *s);
+
+/* Random, or for a named device the same for every session of it on any of this broker's
+ * bridges: the broker then lets the newer one replace the older. */
+bool session_make_client_id(struct session *s);
+
+/* ---- all sessions ---- */
 
 /* End of a round, in this order: frames of sessions that have just opened; what waits to be
  * sent; what is to be closed. */

@@ -1,0 +1,150 @@
+/*
+ * session_output.c - what a session is sent: its outbox with its bounds, and pings.
+ */
+#include "bridge/bridge.h"
+#include "common/reply.h"
+
+#include <libwebsockets.h>
+
+static void mark_dirty(struct session *s)
+{
+	if (s->dirty || s->blocked)
+		return;
+	s->dirty = true;
+	s->next_dirty = s->bridge->sessions.dirty;
+	s->bridge->sessions.dirty = s;
+}
+
+/* Hard bound at once; half of it only for so long. */
+static bool within_bounds(struct session *s)
+{
+	const struct bridge_settings *settings = &s->bridge->settings;
+	if (s->outbox.bytes > settings->outbox_bytes)
+		return false;
+	if (s->outbox.bytes <= settings->outbox_bytes / 2) {
+		s->half_full_since_ms = 0;
+		return true;
+	}
+	if (s->half_full_since_ms == 0)
+		s->half_full_since_ms = s->bridge->loop.now_ms;
+	return s->bridge->loop.now_ms - s->half_full_since_ms <= settings->outbox_ms;
+}
+
+void session_send_shared(struct session *s, struct chunk *c, uint32_t start, uint32_t end)
+{
+	if (session_leaving(s) || s->wsi == NULL)
+		return;
+	if (!outbox_push(&s->outbox, c, start, end)) {
+		session_close(s, CLOSE_INTERNAL, "out of memory");
+		return;
+	}
+	if (!within_bounds(s)) {
+		session_close(s, CLOSE_TOO_SLOW, "too slow, resume with since");
+		return;
+	}
+	mark_dirty(s);
+}
+
+static void take_result(struct session *s, enum outbox_result r)
+{
+	s->blocked = r == OUTBOX_BLOCKED;
+	if (r == OUTBOX_BROKEN)
+		session_close(s, CLOSE_GOING_AWAY, "the connection is gone");
+	else if (s->outbox.bytes <= s->bridge->settings.outbox_bytes / 2)
+		s->half_full_since_ms = 0;
+}
+
+void session_write_now(struct session *s, struct chunk *c, uint32_t start, uint32_t end)
+{
+	if (s->outbox.count == 0 && !s->blocked)
+		take_result(s, outbox_write_through(&s->outbox, s->wsi, c, start, end));
+	else
+		session_send_shared(s, c, start, end);
+}
+
+void session_send_text(struct session *s, const char *payload, size_t len)
+{
+	if (session_leaving(s) || s->wsi == NULL)
+		return;
+	struct chunk *c = chunk_new(frame_size(len));
+	if (c == NULL) {
+		session_close(s, CLOSE_INTERNAL, "out of memory");
+		return;
+	}
+	(void)chunk_append_frame(c, FRAME_TEXT, payload, len); /* made to fit */
+	session_send_shared(s, c, 0, c->len);
+	chunk_release(c);
+}
+
+void session_send_error(struct session *s, enum chat_error error, const char *field, const char *ref, size_t ref_len)
+{
+	char frame[REPLY_MAX];
+	size_t n = reply_error(error, s->bridge->settings.language, s->bridge->settings.system_sender, field, ref, ref_len,
+	                       frame, sizeof frame);
+	session_send_text(s, frame, n);
+}
+
+void session_send_ack(struct session *s, const char *ref, size_t ref_len)
+{
+	char frame[REPLY_MAX];
+	size_t n = reply_ack(ref, ref_len, NULL, NULL, frame, sizeof frame);
+	session_send_text(s, frame, n);
+}
+
+void session_writeable(struct session *s)
+{
+	if (s->wsi == NULL || lws_partial_buffered(s->wsi))
+		return;
+	s->blocked = false;
+	if (s->outbox.count > 0)
+		mark_dirty(s);
+}
+
+void sessions_flush(struct sessions *all)
+{
+	while (all->dirty != NULL) {
+		struct session *s = all->dirty;
+		all->dirty = s->next_dirty;
+		s->dirty = false;
+		if (s->wsi != NULL && s->state != SESSION_GONE && s->outbox.count > 0)
+			take_result(s, outbox_flush(&s->outbox, s->wsi));
+	}
+}
+
+/* ---- pings ------------------------------------------------------------------------------ */
+
+void session_alive(struct session *s)
+{
+	s->last_rx_ms = s->bridge->loop.now_ms;
+}
+
+void session_pong(struct session *s)
+{
+	session_alive(s);
+	s->ping_ms = 0;
+}
+
+void session_check_alive(struct session *s)
+{
+	const struct bridge_settings *settings = &s->bridge->settings;
+	uint64_t now = s->bridge->loop.now_ms;
+	if (session_leaving(s))
+		return;
+	if (!within_bounds(s)) {
+		session_close(s, CLOSE_TOO_SLOW, "too slow, resume with since");
+	} else if (s->ping_ms != 0) {
+		if (s->last_rx_ms > s->ping_ms)
+			s->ping_ms = 0;
+		else if (now - s->ping_ms >= settings->ping_timeout_ms && !s->blocked)
+			session_close(s, CLOSE_INTERNAL, "no answer to a ping");
+	} else if (now - s->last_rx_ms >= settings->ping_interval_ms && s->outbox.count == 0 && !s->blocked) {
+		/* a session with bytes waiting is watched by the bounds of its outbox instead */
+		static struct chunk *ping;
+		if (ping == NULL && (ping = chunk_new(frame_size(1))) != NULL)
+			(void)chunk_append_frame(ping, FRAME_PING, "p", 1); /* empty pings: no callback for the pong */
+		if (ping != NULL) {
+			s->ping_ms = now;
+			session_send_shared(s, ping, 0, ping->len);
+		}
+	}
+}
