@@ -408,6 +408,10 @@ static bool take_token(struct acceptor *a, const struct sockaddr_storage *from)
 		bucket->updated_ms = now;
 		bucket->tokens = s->connect_burst;
 		HASH_ADD(hh, a->addresses, key, sizeof bucket->key, bucket);
+		if (bucket->hh.tbl == NULL) { /* HASH_NONFATAL_OOM: not added */
+			free(bucket);
+			return false;
+		}
 		a->address_count++;
 	}
 	bucket->tokens += (double)(now - bucket->updated_ms) * s->connect_rate / 1000.0;

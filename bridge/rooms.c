@@ -36,6 +36,10 @@ static struct room *room_new(struct rooms *r, const char *name, size_t len)
 	memcpy(room->name, name, len);
 	room->name_len = (uint8_t)len;
 	HASH_ADD_KEYPTR(hh, r->by_name, room->name, len, room);
+	if (room->hh.tbl == NULL) { /* HASH_NONFATAL_OOM: not added */
+		free(room);
+		return NULL;
+	}
 	return room;
 }
 

@@ -109,6 +109,10 @@ bool sessions_add_identity(struct session *s, const struct identity *identity)
 			return false;
 		who->identity = *identity;
 		HASH_ADD_KEYPTR(hh, all->identities, who->identity.text, who->identity.len, who);
+		if (who->hh.tbl == NULL) { /* HASH_NONFATAL_OOM: not added */
+			free(who);
+			return false;
+		}
 	}
 	s->who = who;
 	s->counted = true;
