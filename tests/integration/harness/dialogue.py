@@ -7,7 +7,7 @@ import re
 import time
 
 # Everything is slower inside a sanitizer or valgrind.
-FACTOR = 6 if os.environ.get("CHAT_SANITIZE") else 1
+FACTOR = 6 if os.environ.get("CHAT_SANITIZE") or os.environ.get("CHAT_VALGRIND") else 1
 TIMEOUT = 8.0 * FACTOR
 
 # Sends the markers that bound expect_nothing(); no client ever shows its messages to a test.

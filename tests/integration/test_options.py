@@ -1,0 +1,243 @@
+"""plugin_opt_*: what is not understood stops the broker, and the log says which and why."""
+
+import os
+import re
+import socket
+import subprocess
+
+import pytest
+
+from harness.broker import MOSQUITTO, free_port
+
+A, B = "alice@example.com", "bob@example.com"
+
+NOT_IN_THIS_VERSION = [
+    "history_file", "history_days", "history_messages", "history_sync", "history_queue_bytes", "token_key_file",
+    "token_jwks_file", "token_issuer", "token_audience", "token_email_claim", "tls_cert_file", "tls_key_file", "peers",
+    "metrics", "web_root", "session_expiry", "presence_grace", "chat_config", "trusted_proxies", "sessions",
+]
+
+
+def refuses(brokers, option, value, **more):
+    broker = brokers(start=False, bridge=False, options={option: value}, **more)
+    log = broker.start_refused()
+    # The option as it is written, and in the same line why.
+    line = next((line for line in log.splitlines() if "plugin_opt_" + option in line), None)
+    assert line, log
+    assert len(line.split("plugin_opt_" + option, 1)[1].strip()) > len(value), line
+    return broker, line
+
+
+@pytest.mark.parametrize("option", ["prot", "ports", "Port", "PORT", "por", "x" * 300, "port_", "_port"] + NOT_IN_THIS_VERSION)
+def test_unknown_options(brokers, option):
+    broker = brokers(start=False, bridge=False, options={option: "8000"})
+    log = broker.start_refused()
+    shown = "plugin_opt_" + option[:40]
+    line = next((line for line in log.splitlines() if shown in line), None)
+    assert line and "8000" in line, log
+
+
+def test_the_line_is_named(brokers):
+    broker, line = refuses(brokers, "prot", "8000")
+    with open(broker.conf_path) as conf:
+        number = 1 + [x.strip() for x in conf].index("plugin_opt_prot 8000")
+    assert broker.conf_path in line and re.search(r"\b%d\b" % number, line), line
+
+
+@pytest.mark.parametrize("option, value", [
+    ("port", "0"), ("port", "65536"), ("port", "80a"), ("port", "-1"), ("port", "0x50"), ("port", "8000 9000"),
+    ("port", "99999999999999999999"), ("port", "8000.0"), ("port", "+8000"),
+    ("bind_address", "nowhere"), ("bind_address", "127.0.0.256"), ("bind_address", "127.0.0.1:80"),
+    ("broker_socket", "/" + "x" * 120),
+    ("bridges", "0"), ("bridges", "-1"), ("bridges", "many"), ("bridges", "1000000"),
+    ("topic_root", "#"), ("topic_root", "chat/"), ("topic_root", "/chat"), ("topic_root", "a//b"),
+    ("topic_root", "$SYS"), ("topic_root", "a+b"), ("topic_root", "x" * 65), ("topic_root", "a b"),
+    ("room", "General"), ("room", "x" * 65), ("room", "a/b"), ("room", "a b"),
+    ("fanout", "all"), ("fanout", "Shared"), ("fanout", "shared session"),
+    ("other_topics", "deny"), ("other_topics", "yes"),
+    ("auth", "token"), ("auth", "broker"), ("auth", "None"), ("auth", "off"),
+    ("allowed_origins", "chat.example.com"), ("allowed_origins", "https://a.example/path"),
+    ("allowed_origins", "https://a.example,"), ("allowed_origins", "https://*.example.com"),
+    ("allowed_origins", "*,https://a.example"),
+    ("max_message_chars", "0"), ("max_message_chars", "-5"), ("max_message_chars", "4000chars"),
+    ("max_frame_bytes", "0"), ("max_frame_bytes", "64kb"), ("max_frame_bytes", "1g"), ("max_frame_bytes", "99999999m"),
+    ("header_timeout", "5"), ("header_timeout", "5x"), ("header_timeout", "0s"), ("header_timeout", "-1s"),
+    ("unknown_fields", "ignore"), ("unknown_fields", "Reject"),
+    ("rate_messages", "20"), ("rate_messages", "20/m"), ("rate_messages", "0/s"), ("rate_messages", "20/s burst"),
+    ("rate_messages", "20/s burst 0"), ("rate_messages", "fast"), ("rate_messages", "20/s burst 40 x"),
+    ("rate_connects", "20"), ("rate_connects", "x/s burst 1"),
+    ("max_sessions", "0"), ("max_sessions", "10k0"), ("max_sessions_per_user", "-1"), ("max_sessions_per_user", "none"),
+    ("outbox_bytes", "lots"), ("outbox_bytes", "-1m"), ("outbox_seconds", "30"), ("outbox_seconds", "soon"),
+    ("ping_interval", "0"), ("ping_interval", "25"), ("ping_timeout", "ten"),
+    ("notices", "de"), ("notices", "EN"), ("system_sender", "x" * 65), ("system_sender", "a\tb\x01"),
+    ("bridge_program", "relative/path"),
+])
+def test_malformed_values(brokers, option, value):
+    refuses(brokers, option, value)
+
+
+@pytest.mark.parametrize("option", ["port", "room", "bridges", "fanout", "rate_messages", "notices"])
+def test_values_left_out(brokers, option):
+    """mosquitto itself may refuse a plugin_opt line without a value; then it names the line."""
+    broker = brokers(start=False, bridge=False, options={option: None}, plugin_lines=["plugin_opt_%s" % option])
+    log = broker.start_refused()
+    assert "plugin_opt_" + option in log or re.search(r"(?i)empty|%s" % re.escape(broker.conf_path), log), log
+
+
+@pytest.mark.parametrize("option, first, second", [("room", "lobby", "lobby"), ("port", None, "8123"), ("room", "a", "b")])
+def test_an_option_given_twice(brokers, option, first, second):
+    options = {option: first} if first else {}
+    broker = brokers(start=False, bridge=False, options=options, plugin_lines=["plugin_opt_%s %s" % (option, second)])
+    log = broker.start_refused()
+    line = next(line for line in log.splitlines() if "plugin_opt_" + option in line)
+    assert "twice" in line or "once" in line or "again" in line, line
+
+
+def test_the_broker_socket_is_required(brokers):
+    broker = brokers(start=False, options={"broker_socket": None})
+    log = broker.start_refused()
+    assert "broker_socket" in log and "listener 0" in log, log
+
+
+@pytest.mark.parametrize("options", [
+    {"port": None, "bridge_program": "off"},
+    {"max_message_chars": "1", "max_frame_bytes": "1k", "header_timeout": "1500ms", "bridges": "2", "rate_messages": "5/s burst 7",
+     "rate_connects": "5/s", "max_sessions": "5", "max_sessions_per_user": "1", "outbox_bytes": "64k", "outbox_seconds": "1s",
+     "ping_interval": "1m", "ping_timeout": "2s", "notices": "es", "system_sender": "Casa", "auth": "none", "fanout": "session",
+     "allowed_origins": "https://a.example,http://localhost:3000", "other_topics": "allow", "unknown_fields": "drop"},
+    {"room": "lobby ", "fanout": " shared", "allowed_origins": "none"},
+], ids=["few", "many", "blanks around"])
+def test_options_that_are_fine(brokers, options):
+    broker = brokers(bridge="bridge_program" not in options, options=options)
+    alice, bob = broker.mqtt(A), broker.mqtt(B).read_room(options.get("room", "general").strip())
+    alice.send({"message": "x"}, room=options.get("room", "general").strip())
+    bob.expect_message("x", A)
+
+
+def test_per_listener_settings_are_refused(brokers):
+    broker = brokers(start=False, bridge=False, lines=["per_listener_settings true"])
+    broker.config = lambda make=broker.config: make().replace("allow_anonymous true\n", "")
+    log = broker.start_refused()
+    assert "per_listener_settings" in log
+
+
+def test_an_open_address_is_warned_of(brokers):
+    """No authentication and not only this machine: a warning at each start."""
+    broker = brokers(options={"bind_address": "0.0.0.0"})
+    broker.wait_log(r"(?i)0\.0\.0\.0.*authentication|authentication.*0\.0\.0\.0|bind_address")
+    broker.ws(A)
+    quiet = brokers()
+    assert not re.search(r"(?i)bind_address", quiet.log())
+
+
+def test_ipv6(brokers):
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        pytest.skip("no IPv6 here")
+    broker = brokers(options={"bind_address": "::1"})
+    with socket.create_connection(("::1", broker.ws_port), timeout=5) as sock:
+        sock.sendall(b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert sock.recv(100).startswith(b"HTTP/1.")
+    with pytest.raises(OSError):
+        socket.create_connection(("127.0.0.1", broker.ws_port), timeout=5)
+
+
+# the port
+
+@pytest.mark.parametrize("bridges", ["1", "2"])
+def test_a_taken_port_stops_the_broker(brokers, bridges):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        broker = brokers(start=False, options={"port": str(port), "bridges": bridges})
+        log = broker.start_refused()
+    line = next((line for line in log.splitlines() if str(port) in line and re.search("(?i)in use|taken", line)), None)
+    assert line, log
+    broker.orphans()
+    assert not broker.orphans()
+
+
+def test_two_brokers_cannot_share_a_port(brokers):
+    first = brokers(options={"bridges": "2"})
+    second = brokers(start=False, options={"bridges": "2", "port": str(first.ws_port)})
+    second.start_refused()
+    alice = first.ws(A)
+    first.mqtt(B).send({"message": "hi"})
+    alice.expect_message("hi", B)
+
+
+def test_an_address_that_is_not_ours(brokers):
+    broker = brokers(start=False, options={"bind_address": "192.0.2.1"})
+    log = broker.start_refused()
+    assert "192.0.2.1" in log
+
+
+def test_the_port_is_bound_before_the_broker_serves(brokers):
+    """Whoever sees the broker's own port open can open a session at once."""
+    for _ in range(3):
+        broker = brokers()
+        broker.raw_ws(A)
+
+
+@pytest.mark.parametrize("program", ["/nonexistent/bridge", "/etc/passwd", "/bin/true", "/bin/false", "/"])
+def test_a_bridge_that_does_not_run(brokers, program):
+    broker = brokers(start=False, options={"bridge_program": program})
+    log = broker.start_refused()
+    assert program in log or "bridge" in log, log
+    assert not broker.orphans()
+
+
+def test_bridge_off_is_no_port(brokers):
+    broker = brokers(bridge=False)
+    with pytest.raises(OSError):
+        socket.create_connection(("127.0.0.1", broker.ws_port), timeout=5)
+    assert broker.bridge_pids() == []
+
+
+def test_what_was_chosen_is_logged(brokers):
+    broker = brokers(bridge=False)
+    version = subprocess.run([MOSQUITTO, "-h"], capture_output=True, text=True).stdout.split()[2]
+    broker.wait_log(r"(?i)chat")
+    if version.startswith("2.0."):
+        broker.wait_log(r"(?i)other.topics.*allow|allow.*other.topics|topics outside.*allow")
+
+
+def test_started_in_the_background(brokers):
+    """mosquitto -d forks before plugins are loaded: the bridge must be the child of what remains."""
+    broker = brokers(start=False)
+    pid_file = os.path.join(broker.folder, "pid")
+    broker.lines.append("pid_file " + pid_file)
+    broker.lines.append("log_dest file " + os.path.join(broker.folder, "log2"))
+    with open(broker.conf_path, "w") as f:
+        f.write(broker.config())
+    broker.allow(".*")
+    subprocess.run([MOSQUITTO, "-c", broker.conf_path, "-d"], env=broker.environment(), check=True, timeout=30,
+                   stdout=broker.log_file, stderr=subprocess.STDOUT)
+    from harness.dialogue import wait_for
+    from harness.broker import running, stat_fields, processes
+
+    def pid_of_broker():
+        try:
+            with open(pid_file) as f:
+                return int(f.read())
+        except (OSError, ValueError):
+            return None
+    pid = wait_for(pid_of_broker, "a pid file")
+    bridges = []
+    try:
+        def listening():
+            try:
+                return broker.raw_ws(A, events="typing")
+            except OSError:
+                return None
+        alice = wait_for(listening, "a session")
+        alice.expect_ready()
+        bridges = [p for p in processes() if (stat_fields(p) or [0, 0])[1] == str(pid)]
+        assert len(bridges) == 1
+    finally:
+        os.kill(pid, 15)
+        wait_for(lambda: not running(pid) and not any(running(p) for p in bridges), "the end of broker and bridge")
+    assert free_port()
