@@ -1,0 +1,164 @@
+/*
+ * acl.c - may this client read, write, subscribe to this topic.
+ */
+#include "acl.h"
+
+#include "author.h"
+#include "clock.h"
+#include "common/topic.h"
+#include "compat.h"
+#include "inflight.h"
+#include "notices.h"
+#include "options.h"
+#include "schema.h"
+#include "users.h"
+
+#include <string.h>
+
+static struct {
+	const struct options *options;
+	bool defer;
+	bool defer_control;
+} state;
+
+void acl_start(const struct options *options, bool defer, bool defer_control)
+{
+	state.options = options;
+	state.defer = defer;
+	state.defer_control = defer_control;
+}
+
+void acl_stop(void)
+{
+	state.options = NULL;
+}
+
+/* True when the encoded address in the topic is the client's own. */
+static bool is_own(struct mosquitto *handle, const struct topic *t)
+{
+	struct identity room;
+	const struct identity *who = author_identity(handle, &room);
+
+	return who && topic_level_equals(t->name, t->name_len, who->text, who->len);
+}
+
+static bool is_own_client(struct mosquitto *handle, const struct topic *t)
+{
+	const char *id = mosquitto_client_id(handle);
+
+	return id && is_own(handle, t) && topic_level_equals(t->client, t->client_len, id, strlen(id));
+}
+
+static bool may_read(struct mosquitto *handle, const struct topic *t)
+{
+	struct identity room;
+
+	switch (t->kind) {
+	case TOPIC_ROOM:
+	case TOPIC_ROOM_TYPING:
+		return true;
+	case TOPIC_INBOX:
+	case TOPIC_USER_TYPING:
+		return is_own(handle, t);
+	case TOPIC_NOTICES:
+		return is_own_client(handle, t);
+	case TOPIC_PRESENCE:
+		return author_identity(handle, &room) != NULL;
+	case TOPIC_OUTSIDE:
+	case TOPIC_UNKNOWN:
+	case TOPIC_ROOM_SEND:
+	case TOPIC_USER_SEND:
+		break;
+	}
+	return false;
+}
+
+/* Tells the author, where it is a live client: a will or a made-up client gets no answer. */
+static void tell(const struct mosquitto_evt_acl_check *ed)
+{
+	const struct client *author = clients_find(ed->client);
+	char ref[REPLY_REF_MAX + 1];
+	enum chat_error error;
+
+	if (!author)
+		return;
+	schema_find_ref(ed->payload, ed->payloadlen, ref);
+	error = users_take_token(author->who, clock_monotonic_ms()) ? CHAT_ERROR_NOT_ALLOWED
+	                                                            : CHAT_ERROR_RATE_LIMITED;
+	notices_error(author, error, NULL, ref);
+}
+
+static int on_write(const struct mosquitto_evt_acl_check *ed, const struct topic *t)
+{
+	if (t->kind == TOPIC_ROOM_SEND || t->kind == TOPIC_USER_SEND)
+		return MOSQ_ERR_SUCCESS;
+	/* The broker asks again for what it keeps when the author of a QoS 2 message reconnects. A publish
+	 * to such a topic is refused all the same, in the MESSAGE event. */
+	if (ed->qos == 2 && inflight_holds(ed->topic, ed->payload, ed->payloadlen))
+		return MOSQ_ERR_SUCCESS;
+	tell(ed);
+	return MOSQ_ERR_ACL_DENIED;
+}
+
+static int on_read(const struct mosquitto_evt_acl_check *ed, const struct topic *t)
+{
+	if (ed->qos == 2)
+		inflight_released(ed->payload, ed->payloadlen);
+	return may_read(ed->client, t) ? MOSQ_ERR_SUCCESS : MOSQ_ERR_ACL_DENIED;
+}
+
+/* "$share/<group>/<filter>" is about <filter>. */
+static const char *without_share(const char *filter)
+{
+	static const char prefix[] = "$share/";
+	const char *slash;
+
+	if (strncmp(filter, prefix, sizeof(prefix) - 1) != 0)
+		return filter;
+	slash = strchr(filter + sizeof(prefix) - 1, '/');
+	return slash ? slash + 1 : filter;
+}
+
+static int on_subscribe(const struct mosquitto_evt_acl_check *ed, const char *filter, const struct topic *t)
+{
+	if (strpbrk(filter, "+#"))
+		return MOSQ_ERR_SUCCESS;
+	return may_read(ed->client, t) ? MOSQ_ERR_SUCCESS : MOSQ_ERR_ACL_DENIED;
+}
+
+static int outside(const struct mosquitto_evt_acl_check *ed)
+{
+	/* Who may control the broker is never for a chat to say. */
+	if (ed->access == MOSQ_ACL_WRITE && strncmp(ed->topic, "$CONTROL/", strlen("$CONTROL/")) == 0)
+		return state.defer_control ? MOSQ_ERR_PLUGIN_DEFER : RC_NOT_JUDGED;
+	return RC_NOT_MINE(state.defer);
+}
+
+int acl_on_check(struct mosquitto_evt_acl_check *ed)
+{
+	const struct options *o = state.options;
+	const char *topic = ed->topic;
+	struct topic t;
+
+	if (ed->access == MOSQ_ACL_SUBSCRIBE || ed->access == MOSQ_ACL_UNSUBSCRIBE)
+		topic = without_share(topic);
+	/* 2.1 has an event of its own for a connected client; and here it also asks for clients that
+	 * are not connected, when they are removed. */
+	if (!BROKER_LINE_2_1 && ed->access == MOSQ_ACL_SUBSCRIBE)
+		author_seen(ed->client);
+	t = topic_parse(o->topic_root, o->topic_root_len, topic, strlen(topic));
+	if (t.kind == TOPIC_OUTSIDE)
+		return outside(ed);
+	switch (ed->access) {
+	case MOSQ_ACL_READ:
+		return on_read(ed, &t);
+	case MOSQ_ACL_WRITE:
+		return on_write(ed, &t);
+	case MOSQ_ACL_SUBSCRIBE:
+		return on_subscribe(ed, topic, &t);
+	case MOSQ_ACL_UNSUBSCRIBE:
+		return MOSQ_ERR_SUCCESS;
+	default:
+		return MOSQ_ERR_ACL_DENIED;
+	}
+}

@@ -1,0 +1,146 @@
+/*
+ * auth.c - may this client connect, and as whom.
+ */
+#include "auth.h"
+
+#include "clients.h"
+#include "common/identity.h"
+#include "compat.h"
+#include "log.h"
+#include "options.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/types.h>
+
+static struct {
+	const struct options *options;
+	bool admit_others;
+	bool rechecking; /* between SIGHUP and the next tick */
+	char credential[CREDENTIAL_HEX + 1];
+} state;
+
+static bool draw_credential(void)
+{
+	static const char digits[] = "0123456789abcdef";
+	uint8_t random[CREDENTIAL_HEX / 2];
+	ssize_t n;
+	size_t i;
+
+	do
+		n = getrandom(random, sizeof(random), 0);
+	while (n < 0 && errno == EINTR);
+	if (n != (ssize_t)sizeof(random))
+		return false;
+	for (i = 0; i < sizeof(random); i++) {
+		state.credential[2 * i] = digits[random[i] >> 4];
+		state.credential[2 * i + 1] = digits[random[i] & 15];
+	}
+	state.credential[CREDENTIAL_HEX] = '\0';
+	explicit_bzero(random, sizeof(random));
+	return true;
+}
+
+bool auth_start(const struct options *options, bool admit_others)
+{
+	state.options = options;
+	state.admit_others = admit_others;
+	state.rechecking = false;
+	return draw_credential();
+}
+
+void auth_stop(void)
+{
+	explicit_bzero(state.credential, sizeof(state.credential));
+	state.options = NULL;
+}
+
+const char *auth_credential(void)
+{
+	return state.credential;
+}
+
+/* Takes the same time for every password of the right length. */
+static bool credential_matches(const char *password)
+{
+	unsigned char difference = 0;
+	size_t i;
+
+	if (!password || strlen(password) != CREDENTIAL_HEX)
+		return false;
+	for (i = 0; i < CREDENTIAL_HEX; i++)
+		difference |= (unsigned char)(password[i] ^ state.credential[i]);
+	return difference == 0;
+}
+
+static bool starts_with(const char *s, const char *prefix)
+{
+	return s && strncmp(s, prefix, strlen(prefix)) == 0;
+}
+
+/* A client that is let in: into the table, unless the broker is only asking again. */
+static int admit(struct mosquitto *handle, const struct identity *who, const char *id, enum client_kind kind)
+{
+	if (state.rechecking || clients_enter(handle, who, id, kind))
+		return MOSQ_ERR_SUCCESS;
+	log_limited(LOG_CAUSE_MEMORY, MOSQ_LOG_ERR, "out of memory: a client is refused");
+	return MOSQ_ERR_AUTH;
+}
+
+static int on_bridge_listener(struct mosquitto_evt_basic_auth *ed, const char *name, const char *id)
+{
+	char text[LOG_TEXT_MAX];
+	struct identity who;
+
+	if (!credential_matches(ed->password)) {
+		log_limited(LOG_CAUSE_CREDENTIAL, MOSQ_LOG_WARNING,
+		            "refused client %s on %s: this listener is for the chat's own bridges",
+		            log_text(id, id ? strlen(id) : 0, text), state.options->broker_socket);
+		return MOSQ_ERR_AUTH;
+	}
+	if (name && strcmp(name, BRIDGE_USERNAME) == 0 && starts_with(id, BRIDGE_CLIENT_PREFIX))
+		return MOSQ_ERR_SUCCESS;
+	if (name && starts_with(id, SESSION_CLIENT_PREFIX) && identity_parse(name, strlen(name), &who))
+		return admit(ed->client, &who, id, CLIENT_SESSION);
+	return MOSQ_ERR_AUTH;
+}
+
+int auth_on_basic_auth(struct mosquitto_evt_basic_auth *ed)
+{
+	const char *address = mosquitto_client_address(ed->client);
+	const char *name = mosquitto_client_username(ed->client);
+	const char *id = mosquitto_client_id(ed->client);
+	char id_text[LOG_TEXT_MAX], address_text[LOG_TEXT_MAX];
+	struct identity who;
+
+	/* A session from the broker's database that is not connected: it will log in when it comes. */
+	if (!address)
+		return MOSQ_ERR_SUCCESS;
+	if (state.options->broker_socket[0] != '\0' && strcmp(address, state.options->broker_socket) == 0)
+		return on_bridge_listener(ed, name, id);
+	if (starts_with(id, SESSION_CLIENT_PREFIX) || starts_with(id, BRIDGE_CLIENT_PREFIX) ||
+	    (name && strcmp(name, BRIDGE_USERNAME) == 0)) {
+		log_limited(LOG_CAUSE_RESERVED, MOSQ_LOG_WARNING,
+		            "refused client %s from %s: its client id or user name is kept for the chat's bridges",
+		            log_text(id, strlen(id), id_text), log_text(address, strlen(address), address_text));
+		return MOSQ_ERR_AUTH;
+	}
+	/* Without a user name it is allow_anonymous that decides, and it does so when nobody else has. */
+	if (!state.admit_others || !name)
+		return RC_NOT_JUDGED;
+	if (identity_parse(name, strlen(name), &who))
+		return admit(ed->client, &who, id, CLIENT_MQTT);
+	return MOSQ_ERR_SUCCESS;
+}
+
+void auth_reload(void)
+{
+	state.rechecking = true;
+}
+
+void auth_reload_over(void)
+{
+	state.rechecking = false;
+}

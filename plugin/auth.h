@@ -1,0 +1,33 @@
+/*
+ * auth.h - may this client connect, and as whom.
+ *
+ * On the bridges' own listener: only with the credential, which is drawn anew at each start of the
+ * broker and handed to the bridge processes alone. Everywhere else this version (`auth none`) leaves
+ * the decision to the broker's own settings, and only keeps the names of the bridges for the bridges.
+ */
+#ifndef CHAT_AUTH_H
+#define CHAT_AUTH_H
+
+#include <stdbool.h>
+
+struct options;
+struct mosquitto_evt_basic_auth;
+
+/* options: borrowed until auth_stop. admit_others: mosquitto 2.0 only, any user name may connect
+ * (an open broker); else others decide. False when the system gives no randomness. */
+bool auth_start(const struct options *options, bool admit_others);
+
+/* Wipes the credential. */
+void auth_stop(void);
+
+/* CREDENTIAL_HEX characters, NUL-terminated; for the bridges and for nobody else. */
+const char *auth_credential(void);
+
+int auth_on_basic_auth(struct mosquitto_evt_basic_auth *ed);
+
+/* The broker is about to ask for all its clients again, those that are not connected included: until
+ * auth_reload_over no client counts as newly connected. */
+void auth_reload(void);
+void auth_reload_over(void);
+
+#endif

@@ -1,0 +1,64 @@
+/*
+ * author.c - clients as they show up in the broker's events.
+ */
+#include "author.h"
+
+#include "compat.h"
+#include "log.h"
+
+#include <string.h>
+
+/* What the broker says of a client. False when it has no identity. */
+static bool describe(struct mosquitto *handle, struct identity *who, const char **id)
+{
+	const char *name = mosquitto_client_username(handle);
+
+	*id = mosquitto_client_id(handle);
+	return name && *id && identity_parse(name, strlen(name), who);
+}
+
+const struct client *author_of(struct mosquitto *handle, struct author_room *room)
+{
+	const struct client *known = clients_find(handle);
+	char text[LOG_TEXT_MAX];
+	const char *id;
+
+	if (known)
+		return known;
+	if (!describe(handle, &room->who, &id)) {
+		log_limited(LOG_CAUSE_ANONYMOUS, MOSQ_LOG_NOTICE,
+		            "refused a publish of client %s: its user name is no address",
+		            log_text(id, id ? strlen(id) : 0, text));
+		return NULL;
+	}
+	/* No address: a bridge of this broker. It has no connection here that could end. */
+	if (mosquitto_client_address(handle)) {
+		known = clients_enter(handle, &room->who, id, CLIENT_MQTT);
+		if (known)
+			return known;
+	}
+	room->client = (struct client){.who = &room->who, .id = id, .kind = CLIENT_MQTT};
+	return &room->client;
+}
+
+void author_seen(struct mosquitto *handle)
+{
+	struct identity who;
+	const char *id;
+
+	if (clients_find(handle) || !mosquitto_client_address(handle) || !describe(handle, &who, &id))
+		return;
+	if (!clients_enter(handle, &who, id, CLIENT_MQTT))
+		log_limited(LOG_CAUSE_MEMORY, MOSQ_LOG_ERR, "out of memory: a client counts as not connected");
+}
+
+const struct identity *author_identity(struct mosquitto *handle, struct identity *room)
+{
+	const struct client *known = clients_find(handle);
+	const char *name;
+
+	if (known)
+		return known->who;
+	name = mosquitto_client_username(handle);
+	return name && identity_parse(name, strlen(name), room) ? room : NULL;
+}

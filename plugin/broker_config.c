@@ -1,0 +1,232 @@
+/*
+ * broker_config.c - what the operator's own configuration says about access.
+ */
+#include "broker_config.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define COMMAND_LINE_MAX 65536
+
+struct reading {
+	struct broker_config *out;
+	const char *plugin_path;
+	const char *broker_socket;
+	const char *file;
+	unsigned line;
+	bool seen_own; /* our plugin line has been read */
+	bool in_own;   /* the last plugin line was ours */
+	bool readable; /* nothing so far that could not be read */
+};
+
+/* Fills out with the argument of -c. False when there is none. */
+static bool config_path(char out[PATH_MAX])
+{
+	char *line = malloc(COMMAND_LINE_MAX);
+	bool next = false, found = false;
+	ssize_t n, i, start = 0;
+	int fd = open("/proc/self/cmdline", O_RDONLY | O_CLOEXEC);
+
+	n = fd >= 0 && line ? read(fd, line, COMMAND_LINE_MAX) : -1;
+	if (fd >= 0)
+		close(fd);
+	for (i = 0; i < n; i++) {
+		if (line[i] != '\0')
+			continue;
+		/* As the broker has it: of several -c the last one names the file. */
+		if (next) {
+			found = i - start < PATH_MAX;
+			if (found)
+				memcpy(out, line + start, (size_t)(i - start) + 1);
+		}
+		next = !next && (strcmp(line + start, "-c") == 0 || strcmp(line + start, "--config-file") == 0);
+		start = i + 1;
+	}
+	free(line);
+	return found;
+}
+
+static bool same_file(const char *a, const char *b)
+{
+	struct stat sa, sb;
+
+	return stat(a, &sa) == 0 && stat(b, &sb) == 0 && sa.st_dev == sb.st_dev && sa.st_ino == sb.st_ino;
+}
+
+/* Plugins that keep the broker's data and have no access rules. */
+static bool is_storage(const char *path)
+{
+	const char *name = strrchr(path, '/');
+
+	return strncmp(name ? name + 1 : path, "mosquitto_persist_", strlen("mosquitto_persist_")) == 0;
+}
+
+static bool is_true(const char *value)
+{
+	return strcasecmp(value, "true") == 0 || strcmp(value, "1") == 0;
+}
+
+static void plugin_line(struct reading *r, const char *path)
+{
+	r->in_own = same_file(path, r->plugin_path);
+	if (r->in_own) {
+		r->seen_own = true;
+	} else if (!is_storage(path)) {
+		r->out->other_plugin = true;
+		r->out->other_plugin_earlier |= !r->seen_own;
+	}
+}
+
+static void option_line(struct reading *r, const char *name)
+{
+	struct config_place *place;
+
+	if (!r->in_own || r->out->place_count == CONFIG_PLACES_MAX || strlen(name) >= CONFIG_NAME_MAX)
+		return;
+	place = &r->out->places[r->out->place_count++];
+	memcpy(place->name, name, strlen(name) + 1);
+	(void)snprintf(place->file, sizeof(place->file), "%s", r->file);
+	place->line = r->line;
+}
+
+static void listener_line(struct reading *r, const char *value)
+{
+	if (value[0] != '0' || (value[1] != ' ' && value[1] != '\t'))
+		return;
+	value += 1 + strspn(value + 1, " \t");
+	if (*value != '\0' && strcmp(value, r->broker_socket) == 0)
+		r->out->chat_listener = true;
+}
+
+static void read_directory(struct reading *r, const char *path);
+
+/* One line, without its end and the blanks around it. */
+static void config_line(struct reading *r, char *line, bool included)
+{
+	struct broker_config *out = r->out;
+	size_t n = strcspn(line, " \t");
+	char *value = line + n;
+
+	if (*value != '\0') {
+		*value++ = '\0';
+		value += strspn(value, " \t");
+	}
+	if (strcmp(line, "password_file") == 0)
+		out->password_file = true;
+	else if (strcmp(line, "acl_file") == 0)
+		out->acl_file = true;
+	else if (strcmp(line, "psk_file") == 0)
+		out->psk_file = true;
+	else if (strcmp(line, "allow_anonymous") == 0)
+		out->allow_anonymous = is_true(value);
+	else if (strcmp(line, "per_listener_settings") == 0)
+		out->per_listener_settings = is_true(value);
+	else if (strcmp(line, "plugin") == 0 || strcmp(line, "auth_plugin") == 0 ||
+	         strcmp(line, "global_plugin") == 0)
+		plugin_line(r, value);
+	else if (strcmp(line, "plugin_load") == 0) {
+		value += strcspn(value, " \t");
+		plugin_line(r, value + strspn(value, " \t"));
+	} else if (strncmp(line, "plugin_opt_", 11) == 0)
+		option_line(r, line + 11);
+	else if (strncmp(line, "auth_opt_", 9) == 0)
+		option_line(r, line + 9);
+	else if (strcmp(line, "listener") == 0)
+		listener_line(r, value);
+	else if (strcmp(line, "include_dir") == 0 && !included)
+		read_directory(r, value);
+}
+
+static void read_file(struct reading *r, const char *path, bool included)
+{
+	const char *outer_file = r->file;
+	unsigned outer_line = r->line;
+	char *line = NULL, *at;
+	size_t size = 0;
+	ssize_t n;
+	FILE *f = fopen(path, "re");
+
+	if (!f) {
+		r->readable = false;
+		return;
+	}
+	r->file = path;
+	r->line = 0;
+	while ((n = getline(&line, &size, f)) >= 0) {
+		r->line++;
+		while (n > 0 && strchr(" \t\r\n", line[n - 1]))
+			line[--n] = '\0';
+		at = line + strspn(line, " \t");
+		if (*at != '\0' && *at != '#')
+			config_line(r, at, included);
+	}
+	if (ferror(f))
+		r->readable = false;
+	free(line);
+	(void)fclose(f);
+	r->file = outer_file;
+	r->line = outer_line;
+}
+
+static int is_conf(const struct dirent *entry)
+{
+	size_t n = strlen(entry->d_name);
+
+	return n > 5 && strcmp(entry->d_name + n - 5, ".conf") == 0;
+}
+
+static int by_name(const struct dirent **a, const struct dirent **b)
+{
+	return strcasecmp((*a)->d_name, (*b)->d_name);
+}
+
+static void read_directory(struct reading *r, const char *path)
+{
+	struct dirent **entries = NULL;
+	char file[PATH_MAX];
+	int count, i, n;
+
+	count = scandir(path, &entries, is_conf, by_name);
+	if (count < 0) {
+		r->readable = false;
+		return;
+	}
+	for (i = 0; i < count; i++) {
+		n = snprintf(file, sizeof(file), "%s/%s", path, entries[i]->d_name);
+		if (n > 0 && (size_t)n < sizeof(file))
+			read_file(r, file, true);
+		else
+			r->readable = false;
+		free(entries[i]);
+	}
+	free(entries);
+}
+
+void broker_config_read(const char *plugin_path, const char *broker_socket, struct broker_config *out)
+{
+	struct reading r = {
+	    .out = out, .plugin_path = plugin_path, .broker_socket = broker_socket, .file = "", .readable = true};
+
+	memset(out, 0, sizeof(*out));
+	out->given = config_path(out->file);
+	if (!out->given)
+		return;
+	read_file(&r, out->file, false);
+	out->complete = r.readable;
+}
+
+const struct config_place *broker_config_find(const struct broker_config *config, const char *option)
+{
+	size_t i;
+
+	for (i = config->place_count; i > 0; i--)
+		if (strcmp(config->places[i - 1].name, option) == 0)
+			return &config->places[i - 1];
+	return NULL;
+}

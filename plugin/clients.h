@@ -1,0 +1,48 @@
+/*
+ * clients.h - the broker's live clients that have an identity, by the broker's pointer.
+ *
+ * By pointer and never by client id: on a take-over the old client's DISCONNECT comes after the
+ * new one's login, and a failed login ends in a DISCONNECT that bears its victim's id.
+ * What DISCONNECT and notices need is kept here, so that neither asks the broker about a client
+ * that it is taking apart.
+ */
+#ifndef CHAT_CLIENTS_H
+#define CHAT_CLIENTS_H
+
+#include "common/identity.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct mosquitto;
+
+enum client_kind {
+	CLIENT_MQTT,    /* somebody's MQTT client */
+	CLIENT_SESSION, /* a WebSocket session, by way of a bridge that gave its credential */
+};
+
+struct client {
+	const struct identity *who;
+	const char *id; /* client id */
+	enum client_kind kind;
+};
+
+void clients_start(void);
+void clients_stop(void);
+
+/* This client is live. A pointer that is known already, with the same identity and client id, stays
+ * as it is (the broker checks its clients again on SIGHUP); with others it is a new client at an
+ * old address. Returns the entry, or NULL when out of memory. */
+const struct client *clients_enter(const struct mosquitto *handle, const struct identity *who, const char *id,
+                                   enum client_kind kind);
+
+/* NULL for a pointer that is not known. The answer is good until the next call of enter or leave. */
+const struct client *clients_find(const struct mosquitto *handle);
+
+/* This client is gone. A pointer that is not known is nothing to worry about. */
+void clients_leave(const struct mosquitto *handle);
+
+/* How many there are. */
+size_t clients_count(void);
+
+#endif

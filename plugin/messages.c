@@ -1,0 +1,403 @@
+/*
+ * messages.c - the broker's MESSAGE event.
+ *
+ * What becomes of an accepted publish:
+ *  - to a room: the publish itself, with canonical bytes, on the topic without "/send". The broker
+ *    fans it out at once (QoS 2: when the author releases it), and No Local means what it says.
+ *  - to somebody: one message into the recipient's inbox and one into the author's, both queued in the
+ *    broker in the order of their ids. The publish itself goes into the sink.
+ *    With QoS 2 the publish itself goes to the recipient, so that exactly once stays exactly once.
+ *  - typing, and what was sent before under the same ref: into the sink.
+ * The sink is the publish's own topic …/send, which nobody can read, with an empty payload: so its
+ * author gets the protocol's confirmation and nobody a message.
+ */
+#include "messages.h"
+
+#include "author.h"
+#include "clock.h"
+#include "common/topic.h"
+#include "compat.h"
+#include "ids.h"
+#include "inflight.h"
+#include "log.h"
+#include "notices.h"
+#include "options.h"
+#include "refs.h"
+#include "rooms.h"
+#include "schema.h"
+#include "typing.h"
+#include "users.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define TOPIC_MAX (TOPIC_ROOT_MAX + TOPIC_LEVEL_MAX + 32)
+
+static struct {
+	const struct options *options;
+	struct schema_limits limits;
+	bool broker_frees_replaced;
+	char scratch[SCHEMA_PAYLOAD_MAX];
+} state;
+
+/* One publish on its way through. */
+struct incoming {
+	struct mosquitto_evt_message *ed;
+	const struct client *author;
+	struct schema_target target;
+	struct identity recipient; /* where target.recipient points */
+	char ref[REPLY_REF_MAX + 1];
+	uint64_t now_ms; /* monotonic */
+};
+
+void messages_start(const struct options *options, bool broker_frees_replaced)
+{
+	state.options = options;
+	state.limits = (struct schema_limits){.max_message_chars = options->max_message_chars,
+	                                      .drop_unknown = options->unknown_fields_drop};
+	state.broker_frees_replaced = broker_frees_replaced;
+}
+
+void messages_stop(void)
+{
+	state.options = NULL;
+}
+
+static int refuse(const struct incoming *in, enum chat_error error, const char *field)
+{
+	notices_error(in->author, error, field, in->ref);
+	return MOSQ_ERR_ACL_DENIED;
+}
+
+static int unavailable(const struct incoming *in)
+{
+	log_limited(LOG_CAUSE_MEMORY, MOSQ_LOG_ERR, "out of memory or randomness: a message is refused");
+	return refuse(in, CHAT_ERROR_UNAVAILABLE, NULL);
+}
+
+/* Lets the publish end here. Without a payload of its own the broker has nothing to free later. */
+static int sink(struct mosquitto_evt_message *ed)
+{
+	ed->payload = NULL;
+	ed->payloadlen = 0;
+	ed->retain = false;
+	return MOSQ_ERR_SUCCESS;
+}
+
+/* What a bridge's session put on its publish to know its own message again: appended to *list. */
+static int add_origin(mosquitto_property **list, const mosquitto_property *from)
+{
+	char *name, *value;
+	bool again = false;
+	int rc = MOSQ_ERR_SUCCESS;
+
+	while (from) {
+		from = mosquitto_property_read_string_pair(from, MQTT_PROP_USER_PROPERTY, &name, &value, again);
+		if (!from)
+			return MOSQ_ERR_SUCCESS;
+		again = true;
+		if (name && value && strcmp(name, PROPERTY_ORIGIN) == 0 && strlen(value) <= ORIGIN_MAX) {
+			rc = mosquitto_property_add_string_pair(list, MQTT_PROP_USER_PROPERTY, PROPERTY_ORIGIN, value);
+			from = NULL;
+		}
+		property_text_free(name);
+		property_text_free(value);
+	}
+	return rc;
+}
+
+/* The properties of a canonical message; seq 0 = none. NULL when out of memory; else the caller's. */
+static mosquitto_property *make_properties(const struct incoming *in, uint64_t seq)
+{
+	const char *via = in->author->kind == CLIENT_SESSION ? "ws" : "mqtt";
+	mosquitto_property *list = NULL;
+	char number[24];
+
+	(void)snprintf(number, sizeof(number), "%" PRIu64, seq);
+	if (mosquitto_property_add_byte(&list, MQTT_PROP_PAYLOAD_FORMAT_INDICATOR, 1) != MOSQ_ERR_SUCCESS ||
+	    mosquitto_property_add_string(&list, MQTT_PROP_CONTENT_TYPE, "application/json") !=
+	        MOSQ_ERR_SUCCESS ||
+	    mosquitto_property_add_string_pair(&list, MQTT_PROP_USER_PROPERTY, PROPERTY_VIA, via) !=
+	        MOSQ_ERR_SUCCESS ||
+	    (seq > 0 && mosquitto_property_add_string_pair(&list, MQTT_PROP_USER_PROPERTY, PROPERTY_SEQ,
+	                                                   number) != MOSQ_ERR_SUCCESS) ||
+	    (in->author->kind == CLIENT_SESSION && add_origin(&list, in->ed->properties) != MOSQ_ERR_SUCCESS)) {
+		mosquitto_property_free_all(&list);
+		return NULL;
+	}
+	return list;
+}
+
+/* The publish goes on with these properties, which become the broker's. */
+static void replace_properties(struct mosquitto_evt_message *ed, mosquitto_property *list)
+{
+	mosquitto_property *old = ed->properties;
+
+	ed->properties = list;
+	if (!state.broker_frees_replaced)
+		mosquitto_property_free_all(&old);
+}
+
+/* The publish goes on with this payload (from mosquitto_malloc), which becomes the broker's; the broker
+ * frees the old one. */
+static void replace_payload(struct mosquitto_evt_message *ed, char *payload, size_t len)
+{
+	ed->payload = payload;
+	ed->payloadlen = (uint32_t)len;
+	ed->retain = false;
+}
+
+/* As above for the topic. */
+static void replace_topic(struct mosquitto_evt_message *ed, char *topic)
+{
+	char *old = ed->topic;
+
+	ed->topic = topic;
+	if (!state.broker_frees_replaced)
+		mosquitto_free(old);
+}
+
+/* …/send becomes …, in place: the shorter topic needs no new memory and nobody has to free any. */
+static void cut_send(char *topic)
+{
+	topic[strlen(topic) - strlen("/send")] = '\0';
+}
+
+/* A copy for the broker, NUL-terminated as it keeps its own payloads. */
+static char *copy_payload(const char *payload, size_t len)
+{
+	char *copy = mosquitto_malloc(len + 1);
+
+	if (copy) {
+		memcpy(copy, payload, len);
+		copy[len] = '\0';
+	}
+	return copy;
+}
+
+static char *canonical(const struct incoming *in, const struct schema_message *m,
+                       const struct ref_answer *answer, size_t *len)
+{
+	char *payload, *end;
+
+	*len = schema_canonical_size(m, in->author->who, &in->target);
+	payload = mosquitto_malloc(*len + 1);
+	if (!payload)
+		return NULL;
+	end = schema_canonical_write(m, in->author->who, &in->target, answer->id, answer->timestamp, payload);
+	*end = '\0';
+	return payload;
+}
+
+static bool inbox_topic(const struct identity *who, char out[TOPIC_MAX])
+{
+	return topic_format(TOPIC_INBOX, state.options->topic_root, who->text, who->len, NULL, 0, out,
+	                    TOPIC_MAX) > 0;
+}
+
+/* Queues a copy of a canonical message for somebody's inbox. */
+static bool put_into_inbox(const struct incoming *in, const struct identity *who, const char *payload,
+                           size_t len)
+{
+	mosquitto_property *properties = make_properties(in, 0);
+	char *copy = copy_payload(payload, len);
+	char topic[TOPIC_MAX];
+
+	if (properties && copy && inbox_topic(who, topic) &&
+	    mosquitto_broker_publish(NULL, topic, (int)len, copy, 1, false, properties) == MOSQ_ERR_SUCCESS)
+		return true;
+	/* The broker takes both only with success. */
+	mosquitto_property_free_all(&properties);
+	mosquitto_free(copy);
+	return false;
+}
+
+static int to_room(struct incoming *in, char *payload, size_t len)
+{
+	struct mosquitto_evt_message *ed = in->ed;
+	uint64_t seq = ed->qos < 2 ? rooms_next(in->target.room, in->target.room_len) : 0;
+	mosquitto_property *properties = make_properties(in, seq);
+
+	if (!properties) {
+		mosquitto_free(payload);
+		return unavailable(in);
+	}
+	cut_send(ed->topic);
+	replace_payload(ed, payload, len);
+	replace_properties(ed, properties);
+	if (ed->qos == 2)
+		inflight_add(ed->topic, payload, len);
+	return MOSQ_ERR_SUCCESS;
+}
+
+static int to_recipient_queued(struct incoming *in, char *payload, size_t len)
+{
+	bool delivered = put_into_inbox(in, &in->recipient, payload, len);
+	bool own = !delivered || identity_equal(&in->recipient, in->author->who) ||
+	           put_into_inbox(in, in->author->who, payload, len);
+
+	mosquitto_free(payload);
+	if (!delivered)
+		return unavailable(in);
+	if (!own)
+		log_limited(LOG_CAUSE_MEMORY, MOSQ_LOG_ERR,
+		            "out of memory: an author's own copy of a direct message is lost");
+	return sink(in->ed);
+}
+
+static int to_recipient_released(struct incoming *in, char *payload, size_t len)
+{
+	struct mosquitto_evt_message *ed = in->ed;
+	mosquitto_property *properties = make_properties(in, 0);
+	char topic[TOPIC_MAX];
+	char *inbox = inbox_topic(&in->recipient, topic) ? mosquitto_strdup(topic) : NULL;
+
+	if (!properties || !inbox ||
+	    (!identity_equal(&in->recipient, in->author->who) &&
+	     !put_into_inbox(in, in->author->who, payload, len))) {
+		mosquitto_property_free_all(&properties);
+		mosquitto_free(inbox);
+		mosquitto_free(payload);
+		return unavailable(in);
+	}
+	replace_topic(ed, inbox);
+	replace_payload(ed, payload, len);
+	replace_properties(ed, properties);
+	inflight_add(ed->topic, payload, len);
+	return MOSQ_ERR_SUCCESS;
+}
+
+static int deliver(struct incoming *in, const struct schema_message *m)
+{
+	struct ref_answer answer;
+	char *payload;
+	size_t len;
+	int rc;
+
+	payload = ids_next(&answer) ? canonical(in, m, &answer, &len) : NULL;
+	if (!payload)
+		return unavailable(in);
+	if (in->target.room)
+		rc = to_room(in, payload, len);
+	else if (in->ed->qos < 2)
+		rc = to_recipient_queued(in, payload, len);
+	else
+		rc = to_recipient_released(in, payload, len);
+	if (rc != MOSQ_ERR_SUCCESS)
+		return rc;
+	if (in->ref[0] != '\0') {
+		refs_add(in->author->who, in->ref, strlen(in->ref), &answer, in->now_ms);
+		notices_ack(in->author, in->ref, &answer);
+	}
+	if (!in->target.room && !users_online(&in->recipient))
+		notices_recipient_offline(in->author, &in->recipient);
+	return MOSQ_ERR_SUCCESS;
+}
+
+/* The author has sent this ref before: the first answer again, and nothing to anybody. Unless the
+ * first one still waits for its release: then this is the protocol's own repetition, and the
+ * broker must find it to be the same. */
+static int repeat(struct incoming *in, const struct ref_answer *answer)
+{
+	struct mosquitto_evt_message *ed = in->ed;
+	const struct inflight *first = ed->qos == 2 ? inflight_find(answer->id) : NULL;
+	mosquitto_property *properties;
+	char *payload, *topic;
+
+	if (first) {
+		properties = make_properties(in, 0);
+		payload = copy_payload(first->payload, first->len);
+		topic = mosquitto_strdup(first->topic);
+		if (!properties || !payload || !topic) {
+			mosquitto_property_free_all(&properties);
+			mosquitto_free(payload);
+			mosquitto_free(topic);
+			return unavailable(in);
+		}
+		replace_topic(ed, topic);
+		replace_payload(ed, payload, first->len);
+		replace_properties(ed, properties);
+	}
+	notices_ack(in->author, in->ref, answer);
+	return first ? MOSQ_ERR_SUCCESS : sink(ed);
+}
+
+static int typing(struct incoming *in)
+{
+	char topic[TOPIC_MAX], text[SCHEMA_TYPING_MAX];
+	size_t topic_len, len;
+	char *payload;
+
+	topic_len = in->target.room
+	                ? topic_format(TOPIC_ROOM_TYPING, state.options->topic_root, in->target.room,
+	                               in->target.room_len, NULL, 0, topic, sizeof(topic))
+	                : topic_format(TOPIC_USER_TYPING, state.options->topic_root, in->recipient.text,
+	                               in->recipient.len, NULL, 0, topic, sizeof(topic));
+	if (topic_len == 0)
+		return unavailable(in);
+	if (typing_pass(in->author->who, topic, topic_len, in->now_ms)) {
+		len = schema_typing_write(in->author->who, &in->target, text);
+		payload = copy_payload(text, len);
+		if (!payload ||
+		    mosquitto_broker_publish(NULL, topic, (int)len, payload, 0, false, NULL) != MOSQ_ERR_SUCCESS) {
+			mosquitto_free(payload);
+			return unavailable(in);
+		}
+	}
+	notices_ack(in->author, in->ref, NULL);
+	return sink(in->ed);
+}
+
+/* Fills in->target from the topic. False, and *error why, for a name that is none. */
+static bool find_target(struct incoming *in, const struct topic *t, enum chat_error *error)
+{
+	if (t->kind == TOPIC_ROOM_SEND) {
+		*error = CHAT_ERROR_INVALID_ROOM;
+		in->target = (struct schema_target){.room = t->name, .room_len = t->name_len};
+		return room_name_valid(t->name, t->name_len);
+	}
+	*error = CHAT_ERROR_INVALID_EMAIL;
+	in->target = (struct schema_target){.recipient = &in->recipient};
+	return topic_level_identity_lenient(t->name, t->name_len, &in->recipient);
+}
+
+int messages_on_message(struct mosquitto_evt_message *ed)
+{
+	const struct options *o = state.options;
+	struct topic t = topic_parse(o->topic_root, o->topic_root_len, ed->topic, strlen(ed->topic));
+	struct incoming in = {.ed = ed};
+	const struct ref_answer *earlier;
+	struct schema_message m;
+	struct schema_fault fault;
+	struct author_room stranger;
+	enum chat_error error;
+
+	if (t.kind == TOPIC_OUTSIDE)
+		return MOSQ_ERR_SUCCESS;
+	in.author = author_of(ed->client, &stranger);
+	if (!in.author)
+		return MOSQ_ERR_ACL_DENIED;
+	in.now_ms = clock_monotonic_ms();
+	if (!users_take_token(in.author->who, in.now_ms)) {
+		schema_find_ref(ed->payload, ed->payloadlen, in.ref);
+		return refuse(&in, CHAT_ERROR_RATE_LIMITED, NULL);
+	}
+	if (t.kind != TOPIC_ROOM_SEND && t.kind != TOPIC_USER_SEND) {
+		schema_find_ref(ed->payload, ed->payloadlen, in.ref);
+		return refuse(&in, CHAT_ERROR_NOT_ALLOWED, NULL);
+	}
+	if (!find_target(&in, &t, &error)) {
+		schema_find_ref(ed->payload, ed->payloadlen, in.ref);
+		return refuse(&in, error, NULL);
+	}
+	error = schema_parse(ed->payload, ed->payloadlen, &state.limits, in.author->who, &in.target,
+	                     state.scratch, sizeof(state.scratch), &m, &fault);
+	memcpy(in.ref, fault.ref, sizeof(in.ref));
+	if (error != CHAT_OK)
+		return refuse(&in, error, fault.field);
+	if (m.type == SCHEMA_TYPING)
+		return typing(&in);
+	earlier = in.ref[0] != '\0' ? refs_find(in.author->who, in.ref, strlen(in.ref), in.now_ms) : NULL;
+	return earlier ? repeat(&in, earlier) : deliver(&in, &m);
+}

@@ -1,0 +1,414 @@
+/*
+ * options.c - plugin_opt_... lines, checked, in one struct.
+ */
+#include "options.h"
+
+#include "common/utf8.h"
+#include "compat.h"
+
+#include <arpa/inet.h>
+#include <net/if.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+
+#define RATE_MAX 1000000
+
+/* One reader per option: takes the trimmed value, answers NULL or what was expected. */
+typedef const char *(*reader)(const char *value, struct options *o);
+
+static const char *read_port(const char *v, struct options *o)
+{
+	return value_count(v, 1, 65535, &o->port) ? NULL : "a port number from 1 to 65535 is expected";
+}
+
+static const char *read_bind_address(const char *v, struct options *o)
+{
+	struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST};
+	struct addrinfo *found;
+
+	if (strlen(v) > BIND_ADDRESS_MAX || getaddrinfo(v, NULL, &hints, &found) != 0)
+		return "a numeric IPv4 or IPv6 address is expected, such as 127.0.0.1, 0.0.0.0 or ::";
+	freeaddrinfo(found);
+	memcpy(o->bind_address, v, strlen(v) + 1);
+	return NULL;
+}
+
+static const char *read_broker_socket(const char *v, struct options *o)
+{
+	if (*v == '\0' || strlen(v) > SOCKET_PATH_MAX)
+		return "a path of at most 107 bytes is expected, written as in the line `listener 0 <path>`";
+	memcpy(o->broker_socket, v, strlen(v) + 1);
+	return NULL;
+}
+
+static const char *read_bridges(const char *v, struct options *o)
+{
+	return value_count(v, 1, 64, &o->bridges) ? NULL : "a number from 1 to 64 is expected";
+}
+
+static const char *read_bridge_program(const char *v, struct options *o)
+{
+	o->bridge_off = strcmp(v, "off") == 0;
+	if (o->bridge_off)
+		return NULL;
+	if (v[0] != '/' || strlen(v) >= sizeof(o->bridge_program))
+		return "an absolute path or `off` is expected";
+	memcpy(o->bridge_program, v, strlen(v) + 1);
+	return NULL;
+}
+
+static const char *read_topic_root(const char *v, struct options *o)
+{
+	if (!topic_root_valid(v, strlen(v)))
+		return "1 to 64 of A-Z a-z 0-9 - _ . are expected, levels joined by /";
+	memcpy(o->topic_root, v, strlen(v) + 1);
+	return NULL;
+}
+
+static const char *read_room(const char *v, struct options *o)
+{
+	if (!room_name_valid(v, strlen(v)))
+		return "a room name is expected: 1 to 64 of a-z 0-9 - _ .";
+	memcpy(o->room, v, strlen(v) + 1);
+	return NULL;
+}
+
+static const char *read_fanout(const char *v, struct options *o)
+{
+	if (strcmp(v, "shared") != 0 && strcmp(v, "session") != 0)
+		return "`shared` or `session` is expected";
+	o->fanout_session = strcmp(v, "session") == 0;
+	return NULL;
+}
+
+static const char *read_other_topics(const char *v, struct options *o)
+{
+	if (strcmp(v, "allow") != 0 && strcmp(v, "defer") != 0)
+		return "`allow` or `defer` is expected";
+	o->other_topics = strcmp(v, "allow") == 0 ? OTHER_ALLOW : OTHER_DEFER;
+	return NULL;
+}
+
+static const char *read_auth(const char *v, struct options *o)
+{
+	if (strcmp(v, "none") != 0)
+		return "this version knows only `none`";
+	o->auth_given = true;
+	return NULL;
+}
+
+/* scheme://host or scheme://host:port as a browser sends it: lower case, no path. */
+static bool origin_valid(const char *s, size_t n)
+{
+	static const char *const schemes[] = {"http://", "https://"};
+	size_t i, skip = 0;
+
+	for (i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++)
+		if (n > strlen(schemes[i]) && strncmp(s, schemes[i], strlen(schemes[i])) == 0)
+			skip = strlen(schemes[i]);
+	if (skip == 0)
+		return false;
+	for (i = skip; i < n; i++)
+		if (!((s[i] >= 'a' && s[i] <= 'z') || (s[i] >= '0' && s[i] <= '9') || memchr("-._:[]", s[i], 6)))
+			return false;
+	return true;
+}
+
+static const char *read_allowed_origins(const char *v, struct options *o)
+{
+	static const char expected[] = "`*`, `none`, or exact origins joined by commas are expected, such as "
+	                               "https://chat.example.org (lower case, no path)";
+	char *out = o->allowed_origins;
+	const char *end;
+	size_t n;
+
+	if (strlen(v) > ORIGINS_MAX)
+		return "at most 4096 bytes are expected";
+	*out = '\0';
+	if (strcmp(v, "none") == 0)
+		return NULL;
+	if (strcmp(v, "*") == 0) {
+		memcpy(out, "*", 2);
+		return NULL;
+	}
+	for (;; v = end + 1) {
+		v += strspn(v, " \t");
+		end = strchr(v, ',');
+		if (!end)
+			end = v + strlen(v);
+		n = (size_t)(end - v);
+		while (n > 0 && (v[n - 1] == ' ' || v[n - 1] == '\t'))
+			n--;
+		if (!origin_valid(v, n))
+			return expected;
+		if (out != o->allowed_origins)
+			*out++ = ',';
+		memcpy(out, v, n);
+		out += n;
+		*out = '\0';
+		if (*end == '\0')
+			return NULL;
+	}
+}
+
+static const char *read_max_message_chars(const char *v, struct options *o)
+{
+	return value_count(v, 1, 65000, &o->max_message_chars) ? NULL : "a number from 1 to 65000 is expected";
+}
+
+static const char *read_max_frame_bytes(const char *v, struct options *o)
+{
+	return value_size(v, 1024, 1024 * 1024, &o->max_frame_bytes)
+	           ? NULL
+	           : "a size from 1k to 1m is expected, such as 64k";
+}
+
+static const char *read_header_timeout(const char *v, struct options *o)
+{
+	return value_time(v, 1000, 600000, &o->header_timeout_ms)
+	           ? NULL
+	           : "a time from 1s to 10m with its unit is expected, such as 5s";
+}
+
+static const char *read_unknown_fields(const char *v, struct options *o)
+{
+	if (strcmp(v, "reject") != 0 && strcmp(v, "drop") != 0)
+		return "`reject` or `drop` is expected";
+	o->unknown_fields_drop = strcmp(v, "drop") == 0;
+	return NULL;
+}
+
+static const char rate_expected[] =
+    "`off` or a rate is expected, such as 20/s burst 40 (both from 1 to 1000000)";
+
+static const char *read_rate_messages(const char *v, struct options *o)
+{
+	return value_rate(v, RATE_MAX, &o->rate_messages) ? NULL : rate_expected;
+}
+
+static const char *read_rate_connects(const char *v, struct options *o)
+{
+	return value_rate(v, RATE_MAX, &o->rate_connects) ? NULL : rate_expected;
+}
+
+static const char *read_max_sessions(const char *v, struct options *o)
+{
+	return value_count(v, 1, 1000000, &o->max_sessions) ? NULL : "a number from 1 to 1000000 is expected";
+}
+
+static const char *read_max_sessions_per_user(const char *v, struct options *o)
+{
+	return value_count(v, 1, 1000000, &o->max_sessions_per_user) ? NULL
+	                                                             : "a number from 1 to 1000000 is expected";
+}
+
+static const char *read_outbox_bytes(const char *v, struct options *o)
+{
+	return value_size(v, 64 * 1024, 1024 * 1024 * 1024, &o->outbox_bytes)
+	           ? NULL
+	           : "a size from 64k to 1024m is expected, such as 1m";
+}
+
+static const char *read_outbox_seconds(const char *v, struct options *o)
+{
+	return value_time(v, 1000, 3600000, &o->outbox_ms)
+	           ? NULL
+	           : "a time from 1s to 1h with its unit is expected, such as 30s";
+}
+
+static const char *read_ping_interval(const char *v, struct options *o)
+{
+	return value_time(v, 1000, 3600000, &o->ping_interval_ms)
+	           ? NULL
+	           : "a time from 1s to 1h with its unit is expected, such as 25s";
+}
+
+static const char *read_ping_timeout(const char *v, struct options *o)
+{
+	return value_time(v, 1000, 600000, &o->ping_timeout_ms)
+	           ? NULL
+	           : "a time from 1s to 10m with its unit is expected, such as 10s";
+}
+
+static const char *read_notices(const char *v, struct options *o)
+{
+	if (strcmp(v, "en") != 0 && strcmp(v, "es") != 0)
+		return "`en` or `es` is expected";
+	o->language = strcmp(v, "es") == 0 ? CHAT_SPANISH : CHAT_ENGLISH;
+	return NULL;
+}
+
+static const char *read_system_sender(const char *v, struct options *o)
+{
+	size_t n = strlen(v), i;
+
+	if (n == 0 || n > SYSTEM_SENDER_MAX || !utf8_valid(v, n, NULL))
+		return "1 to 64 bytes of UTF-8 are expected";
+	for (i = 0; i < n; i++)
+		if ((unsigned char)v[i] < 0x20 || v[i] == 0x7f)
+			return "text without control characters is expected";
+	memcpy(o->system_sender, v, n + 1);
+	return NULL;
+}
+
+static const struct {
+	const char *name;
+	reader read;
+} known[] = {
+    {"port", read_port},
+    {"bind_address", read_bind_address},
+    {"broker_socket", read_broker_socket},
+    {"bridges", read_bridges},
+    {"bridge_program", read_bridge_program},
+    {"topic_root", read_topic_root},
+    {"room", read_room},
+    {"fanout", read_fanout},
+    {"other_topics", read_other_topics},
+    {"auth", read_auth},
+    {"allowed_origins", read_allowed_origins},
+    {"max_message_chars", read_max_message_chars},
+    {"max_frame_bytes", read_max_frame_bytes},
+    {"header_timeout", read_header_timeout},
+    {"unknown_fields", read_unknown_fields},
+    {"rate_messages", read_rate_messages},
+    {"rate_connects", read_rate_connects},
+    {"max_sessions", read_max_sessions},
+    {"max_sessions_per_user", read_max_sessions_per_user},
+    {"outbox_bytes", read_outbox_bytes},
+    {"outbox_seconds", read_outbox_seconds},
+    {"ping_interval", read_ping_interval},
+    {"ping_timeout", read_ping_timeout},
+    {"notices", read_notices},
+    {"system_sender", read_system_sender},
+};
+
+#define KNOWN (sizeof(known) / sizeof(known[0]))
+#define VALUE_MAX 8191 /* bytes of an option's value */
+
+static const struct options defaults = {
+    .port = 8000,
+    .bind_address = "127.0.0.1",
+    .bridges = 1,
+    .topic_root = "chat",
+    .room = "general",
+    .allowed_origins = "*", /* while authentication is off */
+    .max_message_chars = 4000,
+    .max_frame_bytes = 64 * 1024,
+    .header_timeout_ms = 5000,
+    .rate_messages = {20, 40},
+    .rate_connects = {20, 100},
+    .max_sessions = 10000,
+    .max_sessions_per_user = 32,
+    .outbox_bytes = 1024 * 1024,
+    .outbox_ms = 30000,
+    .ping_interval_ms = 25000,
+    .ping_timeout_ms = 10000,
+    .language = CHAT_ENGLISH,
+};
+
+static bool fail(struct option_fault *fault, const struct mosquitto_opt *option, const char *reason)
+{
+	fault->name = option ? option->key : NULL;
+	fault->value = option ? option->value : NULL;
+	(void)snprintf(fault->reason, sizeof(fault->reason), "%s", reason);
+	return false;
+}
+
+/* The value without the blanks at its ends, which the broker keeps. False when it does not fit. */
+static bool trim(const char *value, char out[VALUE_MAX + 1])
+{
+	size_t n;
+
+	value += strspn(value, " \t");
+	n = strlen(value);
+	while (n > 0 && (value[n - 1] == ' ' || value[n - 1] == '\t'))
+		n--;
+	if (n > VALUE_MAX)
+		return false;
+	memcpy(out, value, n);
+	out[n] = '\0';
+	return true;
+}
+
+/* Which known option this is, or KNOWN. */
+static size_t find(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < KNOWN; i++)
+		if (strcmp(known[i].name, name) == 0)
+			break;
+	return i;
+}
+
+/* The known name nearest to a mistyped one, or NULL: the same letters in another case or order. */
+static const char *nearest(const char *name)
+{
+	size_t i, k, n = strlen(name);
+	int letters[256];
+
+	for (k = 0; k < KNOWN; k++) {
+		if (strcasecmp(known[k].name, name) == 0)
+			return known[k].name;
+		if (strlen(known[k].name) != n)
+			continue;
+		memset(letters, 0, sizeof(letters));
+		for (i = 0; i < n; i++) {
+			letters[(unsigned char)known[k].name[i]]++;
+			letters[(unsigned char)name[i]]--;
+		}
+		for (i = 0; i < 256 && letters[i] == 0; i++)
+			;
+		if (i == 256)
+			return known[k].name;
+	}
+	return NULL;
+}
+
+bool options_read(const struct mosquitto_opt *list, int count, struct options *out,
+                  struct option_fault *fault)
+{
+	bool seen[KNOWN] = {false};
+	char value[VALUE_MAX + 1];
+	const char *reason, *guess;
+	size_t which;
+	int i;
+
+	*out = defaults;
+	for (i = 0; i < count; i++) {
+		which = find(list[i].key);
+		if (which == KNOWN) {
+			(void)fail(fault, &list[i], "unknown option");
+			guess = nearest(list[i].key);
+			if (guess)
+				(void)snprintf(fault->reason, sizeof(fault->reason), "unknown option; is %s meant?", guess);
+			return false;
+		}
+		if (seen[which])
+			return fail(fault, &list[i], "given twice");
+		seen[which] = true;
+		if (!list[i].value || !trim(list[i].value, value))
+			return fail(fault, &list[i], "a value is missing or too long");
+		reason = known[which].read(value, out);
+		if (reason)
+			return fail(fault, &list[i], reason);
+	}
+	out->topic_root_len = strlen(out->topic_root);
+	if (out->system_sender[0] == '\0')
+		(void)snprintf(out->system_sender, sizeof(out->system_sender), "%s",
+		               out->language == CHAT_SPANISH ? "Sistema" : "System");
+	if (!out->bridge_off && out->broker_socket[0] == '\0')
+		return fail(fault, NULL,
+		            "plugin_opt_broker_socket is missing: the path of a line `listener 0 <path>` of this "
+		            "broker (or plugin_opt_bridge_program off)");
+	if (out->max_sessions_per_user > out->max_sessions) {
+		if (seen[find("max_sessions_per_user")])
+			return fail(fault, NULL,
+			            "plugin_opt_max_sessions_per_user is larger than plugin_opt_max_sessions");
+		out->max_sessions_per_user = out->max_sessions;
+	}
+	return true;
+}

@@ -1,0 +1,70 @@
+/*
+ * options.h - plugin_opt_... lines, checked, in one struct.
+ *
+ * A name that is not known, a value that is not understood, an option given twice, a required
+ * one left out: options_read says which and why, and the broker does not start. Nothing is
+ * ignored and nothing is guessed.
+ */
+#ifndef CHAT_OPTIONS_H
+#define CHAT_OPTIONS_H
+
+#include "common/errors.h"
+#include "common/settings.h"
+#include "common/topic.h"
+#include "values.h"
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define BIND_ADDRESS_MAX 63 /* bytes, an IPv6 address with a zone */
+#define OPTION_REASON_MAX 256
+
+enum other_topics { OTHER_UNSET, OTHER_ALLOW, OTHER_DEFER };
+
+struct options {
+	uint32_t port;
+	char bind_address[BIND_ADDRESS_MAX + 1];
+	char broker_socket[SOCKET_PATH_MAX + 1]; /* "" where no bridge runs and none was given */
+	uint32_t bridges;
+	bool bridge_off;               /* the plugin alone */
+	char bridge_program[PATH_MAX]; /* "" = look for it */
+	char topic_root[TOPIC_ROOT_MAX + 1];
+	size_t topic_root_len;
+	char room[ROOM_MAX + 1];
+	bool fanout_session;
+	enum other_topics other_topics;
+	bool auth_given;                       /* `auth none` was written down */
+	char allowed_origins[ORIGINS_MAX + 1]; /* "*", a list, or "" for none */
+	uint32_t max_message_chars;
+	uint32_t max_frame_bytes;
+	uint32_t header_timeout_ms;
+	bool unknown_fields_drop;
+	struct value_rate rate_messages;
+	struct value_rate rate_connects;
+	uint32_t max_sessions;
+	uint32_t max_sessions_per_user;
+	uint32_t outbox_bytes;
+	uint32_t outbox_ms;
+	uint32_t ping_interval_ms;
+	uint32_t ping_timeout_ms;
+	enum chat_language language;
+	char system_sender[SYSTEM_SENDER_MAX + 1];
+};
+
+struct mosquitto_opt;
+
+/* What was wrong, for the log. */
+struct option_fault {
+	const char *name;  /* as written, borrowed from the option list; NULL when none was at fault */
+	const char *value; /* as written, or NULL */
+	char reason[OPTION_REASON_MAX];
+};
+
+/* Fills *out from the list that the broker hands to mosquitto_plugin_init. False and *fault filled
+ * at the first fault. */
+bool options_read(const struct mosquitto_opt *list, int count, struct options *out,
+                  struct option_fault *fault);
+
+#endif

@@ -1,0 +1,231 @@
+/*
+ * start.c - everything that happens once.
+ */
+#include "start.h"
+
+#include "acl.h"
+#include "auth.h"
+#include "bridges.h"
+#include "broker_config.h"
+#include "clients.h"
+#include "compat.h"
+#include "host.h"
+#include "inflight.h"
+#include "listeners.h"
+#include "log.h"
+#include "messages.h"
+#include "notices.h"
+#include "options.h"
+#include "refs.h"
+#include "rooms.h"
+#include "table.h"
+#include "typing.h"
+#include "users.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static struct {
+	bool started;
+	struct options options;
+} state;
+
+/* What is decided from the options and the broker's configuration together. */
+struct decision {
+	bool admit_others;  /* auth.h */
+	bool defer;         /* acl.h */
+	bool defer_control; /* acl.h */
+};
+
+static void log_fault(const struct option_fault *fault, const struct broker_config *config)
+{
+	const struct config_place *place = fault->name ? broker_config_find(config, fault->name) : NULL;
+	char value[LOG_TEXT_MAX];
+
+	if (!fault->name) {
+		log_line(MOSQ_LOG_ERR, "%s", fault->reason);
+		return;
+	}
+	(void)log_text(fault->value ? fault->value : "", fault->value ? strlen(fault->value) : 0, value);
+	if (place)
+		log_line(MOSQ_LOG_ERR, "%s:%u: plugin_opt_%s %s: %s", place->file, place->line, fault->name, value,
+		         fault->reason);
+	else
+		log_line(MOSQ_LOG_ERR, "plugin_opt_%s %s: %s", fault->name, value, fault->reason);
+}
+
+static bool check_host(const struct host *host)
+{
+	const int v = host->version, b = LIBMOSQUITTO_VERSION_NUMBER;
+
+	if (!host_fits(host)) {
+		log_line(
+		    MOSQ_LOG_ERR,
+		    "built for mosquitto %d.%d, but this is mosquitto %d.%d.%d: build the plugin with that version's "
+		    "headers",
+		    b / 1000000, b / 1000 % 1000, v / 1000000, v / 1000 % 1000, v % 1000);
+		return false;
+	}
+	if (!host->version_known)
+		log_line(MOSQ_LOG_WARNING, "the broker's version could not be learnt; taken for %d.%d.%d",
+		         v / 1000000, v / 1000 % 1000, v % 1000);
+	return true;
+}
+
+static bool check_config(const struct broker_config *config, const struct options *options)
+{
+	if (config->per_listener_settings) {
+		log_line(
+		    MOSQ_LOG_ERR,
+		    "per_listener_settings true is not supported: mosquitto then hides clients from its plugins");
+		return false;
+	}
+	if (!config->given)
+		log_line(MOSQ_LOG_WARNING, "the broker was started without a configuration file");
+	else if (!config->complete)
+		log_line(MOSQ_LOG_WARNING,
+		         "%s (or a file it includes) cannot be read by the broker's user: taken as if it had no "
+		         "password_file, no acl_file and no other plugin",
+		         config->file);
+	else if (!config->chat_listener && options->broker_socket[0] != '\0')
+		log_line(MOSQ_LOG_WARNING,
+		         "%s has no line `listener 0 %s`: without it no bridge can reach the broker", config->file,
+		         options->broker_socket);
+	return true;
+}
+
+static struct decision decide(const struct options *options, const struct broker_config *config)
+{
+	bool rules = config->acl_file || config->other_plugin;
+	bool logins = config->password_file || config->psk_file || config->other_plugin;
+	/* A closed broker (allow_anonymous is not on) stays closed unless somebody wrote down otherwise. */
+	bool closed = config->complete && !config->allow_anonymous;
+	struct decision d;
+
+	d.defer_control = BROKER_LINE_2_1 ? config->other_plugin : true;
+	d.admit_others = !BROKER_LINE_2_1 && (options->auth_given || (!logins && !closed));
+	if (options->other_topics != OTHER_UNSET)
+		d.defer = options->other_topics == OTHER_DEFER;
+	else
+		/* 2.1 would take our "not mine" for consent where a plugin before us has deferred. */
+		d.defer = BROKER_LINE_2_1 ? config->other_plugin_earlier : rules;
+	return d;
+}
+
+/* One line that says what was chosen. */
+static void log_start(const struct host *host, const struct decision *d)
+{
+	const struct options *o = &state.options;
+	const int v = host->version;
+	const char *others = d->defer          ? "left to acl_file or another plugin"
+	                     : BROKER_LINE_2_1 ? "as without the chat"
+	                                       : "open to everybody";
+	const char *logins = d->admit_others ? "any user name may connect" : "the broker decides who may connect";
+
+	if (o->bridge_off)
+		log_line(MOSQ_LOG_NOTICE,
+		         "mosquitto-chat " MOSQUITTO_CHAT_VERSION
+		         " on mosquitto %d.%d.%d: topics %s/#, no bridge; auth none "
+		         "(%s); other topics %s",
+		         v / 1000000, v / 1000 % 1000, v % 1000, o->topic_root, logins, others);
+	else
+		log_line(MOSQ_LOG_NOTICE,
+		         "mosquitto-chat " MOSQUITTO_CHAT_VERSION
+		         " on mosquitto %d.%d.%d: topics %s/#, WebSocket on %s port "
+		         "%u by %u bridge%s (fanout %s) through %s; auth none (%s); other topics %s",
+		         v / 1000000, v / 1000 % 1000, v % 1000, o->topic_root, o->bind_address, (unsigned)o->port,
+		         (unsigned)o->bridges, o->bridges == 1 ? "" : "s", o->fanout_session ? "session" : "shared",
+		         o->broker_socket, logins, others);
+	if (!o->bridge_off && !listeners_loopback(o->bind_address))
+		log_line(
+		    MOSQ_LOG_WARNING,
+		    "plugin_opt_bind_address %s is not a loopback address and there is no authentication: whoever "
+		    "reaches it may be anybody",
+		    o->bind_address);
+	if (BROKER_LINE_2_1 && d->defer && o->other_topics == OTHER_UNSET)
+		log_line(MOSQ_LOG_NOTICE,
+		         "another plugin is listed before this one: topics outside %s/# need its consent "
+		         "(plugin_opt_other_topics allow asks for none)",
+		         o->topic_root);
+}
+
+/* What has been started must be stopped by the caller. */
+static bool start_parts(const struct host *host, const struct decision *d)
+{
+	const struct options *o = &state.options;
+
+	table_key_draw();
+	users_start(o->rate_messages);
+	clients_start();
+	rooms_start();
+	refs_start();
+	typing_start();
+	inflight_start();
+	notices_start(o);
+	messages_start(o, host->frees_replaced);
+	acl_start(o, d->defer, d->defer_control);
+	if (!auth_start(o, d->admit_others)) {
+		log_line(MOSQ_LOG_ERR, "the system gives no random numbers");
+		return false;
+	}
+	log_start(host, d);
+	return o->bridge_off || bridges_start(o, auth_credential(), host->plugin_path);
+}
+
+bool start_all(const struct mosquitto_opt *options, int count)
+{
+	struct broker_config *config;
+	struct option_fault fault;
+	struct decision d;
+	struct host *host;
+	bool ok = false;
+
+	if (state.started) {
+		log_line(MOSQ_LOG_ERR, "the plugin is loaded twice: one line `plugin` is enough for all listeners");
+		return false;
+	}
+	config = calloc(1, sizeof(*config));
+	host = calloc(1, sizeof(*host));
+	if (!config || !host) {
+		log_line(MOSQ_LOG_ERR, "out of memory");
+		goto out;
+	}
+	host_learn(host);
+	ok = options_read(options, count, &state.options, &fault);
+	broker_config_read(host->plugin_path, state.options.broker_socket, config);
+	if (!ok) {
+		log_fault(&fault, config);
+		goto out;
+	}
+	ok = check_host(host) && check_config(config, &state.options);
+	if (!ok)
+		goto out;
+	d = decide(&state.options, config);
+	state.started = true;
+	ok = start_parts(host, &d);
+	if (!ok)
+		stop_all();
+out:
+	free(config);
+	free(host);
+	return ok;
+}
+
+void stop_all(void)
+{
+	if (!state.started)
+		return;
+	state.started = false;
+	bridges_stop();
+	auth_stop();
+	acl_stop();
+	messages_stop();
+	notices_stop();
+	inflight_stop();
+	typing_stop();
+	refs_stop();
+	rooms_stop();
+	clients_stop();
+	users_stop();
+	log_reset();
+}

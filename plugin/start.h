@@ -1,0 +1,18 @@
+/*
+ * start.h - everything that happens once: options checked, the broker looked at, the parts started in
+ * their order and stopped in the reverse one.
+ */
+#ifndef CHAT_START_H
+#define CHAT_START_H
+
+#include <stdbool.h>
+
+struct mosquitto_opt;
+
+/* False after a line in the log that says why; nothing is left running then. */
+bool start_all(const struct mosquitto_opt *options, int count);
+
+/* May be called when nothing was started. */
+void stop_all(void);
+
+#endif

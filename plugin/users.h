@@ -1,0 +1,38 @@
+/*
+ * users.h - one entry per identity that is connected or has just sent something: how many live
+ * clients it has, and its message rate.
+ *
+ * An entry outlives its last client until the rate bucket has filled up again: connecting anew
+ * must not buy new tokens.
+ */
+#ifndef CHAT_USERS_H
+#define CHAT_USERS_H
+
+#include "common/identity.h"
+#include "values.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct user; /* private; stays at its address as long as it has live clients */
+
+/* The limit of all; per_second 0 = none. */
+void users_start(struct value_rate rate);
+
+/* Frees everything; no live clients may be left. */
+void users_stop(void);
+
+/* One more, or one fewer, live client of this identity. users_enter answers NULL when out of memory. */
+struct user *users_enter(const struct identity *who);
+void users_leave(struct user *user);
+
+/* True when the identity has a live client. */
+bool users_online(const struct identity *who);
+
+/* Takes a token for one message. False: the sender is over its rate (or memory is out). */
+bool users_take_token(const struct identity *who, uint64_t now_ms);
+
+/* Drops a few entries that have no purpose any more; call it now and then. */
+void users_tidy(uint64_t now_ms);
+
+#endif
