@@ -177,7 +177,13 @@ bool report_json(const struct options *o, const struct result *r)
 	string_json("first_closed", r->first_closed);
 	number_json("generator_cpu_seconds", r->own_cpu_seconds);
 	number_json("generator_cpu_share", rate(r->own_cpu_seconds, r->window_seconds));
-	(void)printf("\"processes\":[");
+	(void)printf("\"affected\":[");
+	for (uint32_t i = 0; i < r->readers_affected && i < RUN_AFFECTED; i++)
+		(void)printf("%s{\"session\":%u,\"lost\":%llu,\"doubled\":%llu,\"disordered\":%llu}",
+		             i > 0 ? "," : "", r->affected[i].session, (unsigned long long)r->affected[i].counts.lost,
+		             (unsigned long long)r->affected[i].counts.doubled,
+		             (unsigned long long)r->affected[i].counts.disordered);
+	(void)printf("],\"processes\":[");
 	for (unsigned i = 0; i < o->pid_count; i++) {
 		(void)printf("%s", i > 0 ? "," : "");
 		process_json(o->pids[i], &r->before[i], &r->begin[i], &r->end[i]);

@@ -103,7 +103,7 @@ static void account(struct run *run, uint32_t session, const struct text *t)
 		while (a->oldest < a->next && a->seen[a->oldest % k] >= others)
 			a->seen[a->oldest++ % k] = 0;
 	} else if (session == pacer(run, t->author)) {
-		a->oldest++;
+		a->oldest = t->number + 1; /* what the pacer has missed does not hold up the rest */
 	}
 	if (a->next - a->oldest < k)
 		may_send(run, t->author);
@@ -494,7 +494,10 @@ static void settle(struct run *run)
 		r->counts.lost += c->lost;
 		r->counts.doubled += c->doubled;
 		r->counts.disordered += c->disordered;
-		r->readers_affected += sum > 0;
+		if (sum > 0 && r->readers_affected++ < RUN_AFFECTED) {
+			r->affected[r->readers_affected - 1].session = i;
+			r->affected[r->readers_affected - 1].counts = *c;
+		}
 		if (sum > r->worst.lost + r->worst.doubled + r->worst.disordered) {
 			r->worst = *c;
 			r->worst_session = i;

@@ -20,6 +20,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define RUN_AFFECTED 32
 #define RUN_TEXT 240 /* bytes kept of a server's first error or of a first failure */
 
 /* Times in seconds. "In the window": between the beginning and the end of "measure". */
@@ -44,6 +45,10 @@ struct result {
 	uint32_t readers_affected;            /* sessions with any of them */
 	uint32_t worst_session;               /* the one with the most, where there is one */
 	struct ledger_counts worst;
+	struct {
+		uint32_t session;
+		struct ledger_counts counts;
+	} affected[RUN_AFFECTED]; /* the first of them */
 
 	uint64_t errors; /* frames with "type":"error" */
 	uint64_t others; /* frames that are neither errors nor messages of this run */

@@ -18,7 +18,8 @@ static uint64_t get_hex(const uint8_t *at, unsigned digits, unsigned *bad)
 	uint64_t value = 0;
 
 	for (unsigned i = 0; i < digits; i++) {
-		unsigned digit = at[i] <= '9' ? at[i] - (unsigned)'0' : at[i] - (unsigned)'a' + 10;
+		unsigned c = at[i];
+		unsigned digit = c <= '9' ? c - '0' : c >= 'a' ? c - 'a' + 10 : 16;
 
 		*bad |= digit;
 		value = value << 4 | (digit & 15);

@@ -1,36 +1,13 @@
 /*
- * mqtt_wire.h - what the tests of the MQTT codec share: memory with nothing behind it, so that
- * one byte too far is a crash; bytes written by hand; a server's side of the wire.
+ * mqtt_wire.h - what the tests of the MQTT codec share: bytes written by hand, and a server's
+ * side of the wire.
  */
 #ifndef TEST_MQTT_WIRE_H
 #define TEST_MQTT_WIRE_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "tests/unit/guarded.h"
 
-#include <cmocka.h>
 #include <stdio.h>
-#include <string.h>
-#include <sys/mman.h>
-
-#define AREA_BYTES (1u << 17)
-
-/* Returns the end of AREA_BYTES of memory; the bytes behind it cannot be touched. */
-static inline uint8_t *guarded_area(void)
-{
-	uint8_t *area = mmap(NULL, 2 * AREA_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	assert_true(area != MAP_FAILED);
-	assert_int_equal(mprotect(area + AREA_BYTES, AREA_BYTES, PROT_NONE), 0);
-	return area + AREA_BYTES;
-}
-
-static inline int guarded_free(uint8_t *end)
-{
-	return munmap(end - AREA_BYTES, 2 * AREA_BYTES);
-}
 
 struct wire {
 	uint8_t bytes[4096];
