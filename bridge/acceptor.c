@@ -18,13 +18,13 @@
 #include <unistd.h>
 #include <uthash.h>
 
-#define OPEN_AFTER_MS 2000   /* no broker by then: sessions are told so (4003) instead of waiting */
+#define OPEN_AFTER_MS 2000 /* no broker by then: sessions are told so (4003) instead of waiting */
 #define TIMER_MS 100
-#define FINISH_MS 2000       /* for the peer to take an answer and close */
+#define FINISH_MS 2000 /* for the peer to take an answer and close */
 #define HEAD_FIRST_BYTES 1024
 #define ANSWER_MAX 1024
-#define DESCRIPTORS_SPARE 32 /* for what is neither session nor visitor */
-#define ADDRESSES_MAX 20000  /* buckets kept before the full ones are forgotten */
+#define DESCRIPTORS_SPARE 32    /* for what is neither session nor visitor */
+#define ADDRESSES_MAX 20000     /* buckets kept before the full ones are forgotten */
 #define UNSENT_BYTES_MAX 131072 /* kernel memory that one slow reader may hold before the outbox counts */
 
 enum visitor_state { VISITOR_READING, VISITOR_ANSWERING, VISITOR_FINISHING };
@@ -116,24 +116,27 @@ struct status {
 	const char *headers; /* further header lines, each with CRLF */
 };
 
-static const struct status bad_request = {400, "Bad Request", "bad_request", "this is not a valid request", ""};
+static const struct status bad_request = {400, "Bad Request", "bad_request", "this is not a valid request",
+                                          ""};
 static const struct status forbidden_origin = {403, "Forbidden", "forbidden_origin",
                                                "pages of this origin may not connect", ""};
 static const struct status not_found = {404, "Not Found", "not_found", "there is nothing here", ""};
 static const struct status method_not_allowed = {405, "Method Not Allowed", "method_not_allowed",
-                                                 "only GET, HEAD and OPTIONS", "Allow: GET, HEAD, OPTIONS\r\n"};
+                                                 "only GET, HEAD and OPTIONS",
+                                                 "Allow: GET, HEAD, OPTIONS\r\n"};
 static const struct status upgrade_required = {426, "Upgrade Required", "upgrade_required",
                                                "this is a WebSocket, version 13",
                                                "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"};
-static const struct status too_many_requests = {429, "Too Many Requests", "rate_limited",
-                                                "too many connections from this address", "Retry-After: 1\r\n"};
+static const struct status too_many_requests = {
+    429, "Too Many Requests", "rate_limited", "too many connections from this address", "Retry-After: 1\r\n"};
 static const struct status head_too_large = {431, "Request Header Fields Too Large", "too_long",
                                              "the request head is too large", ""};
 static const struct status overloaded = {503, "Service Unavailable", "overloaded",
                                          "the server has no room for more sessions", "Retry-After: 5\r\n"};
 static const struct status broker_away = {503, "Service Unavailable", "broker_away",
                                           "the broker cannot be reached", "Retry-After: 1\r\n"};
-static const struct status bad_version = {505, "HTTP Version Not Supported", "bad_version", "HTTP/1.1 only", ""};
+static const struct status bad_version = {505, "HTTP Version Not Supported", "bad_version", "HTTP/1.1 only",
+                                          ""};
 
 /* body NULL: the JSON of the status. head_only: a HEAD request. */
 static int format_answer(char *out, size_t cap, const struct status *s, const char *body, bool head_only)
@@ -143,10 +146,11 @@ static int format_answer(char *out, size_t cap, const struct status *s, const ch
 		(void)snprintf(json, sizeof json, "{\"error\":\"%s\",\"message\":\"%s\"}\n", s->error, s->message);
 		body = json;
 	}
-	return snprintf(out, cap,
-	                "HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n"
-	                "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n%sConnection: close\r\n\r\n%s",
-	                s->code, s->phrase, strlen(body), s->headers, head_only ? "" : body);
+	return snprintf(
+	    out, cap,
+	    "HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n"
+	    "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n%sConnection: close\r\n\r\n%s",
+	    s->code, s->phrase, strlen(body), s->headers, head_only ? "" : body);
 }
 
 static void answer_with(struct visitor *v, const struct status *s, const char *body, bool head_only)
@@ -192,7 +196,8 @@ static bool key_valid(struct http_span key)
 		return false;
 	for (size_t i = 0; i < 22; i++) {
 		char c = key.at[i];
-		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '+' || c == '/'))
+		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '+' ||
+		      c == '/'))
 			return false;
 	}
 	return true;
@@ -233,7 +238,8 @@ static void upgrade(struct visitor *v, const struct http_head *head)
 	                 "GET /ws HTTP/1.1\r\nHost: chat\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
 	                 "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %.*s\r\n%s\r\n",
 	                 (int)head->websocket_key.len, head->websocket_key.at,
-	                 http_list_has(head->websocket_protocol, "bearer") ? "Sec-WebSocket-Protocol: bearer\r\n" : "");
+	                 http_list_has(head->websocket_protocol, "bearer") ? "Sec-WebSocket-Protocol: bearer\r\n"
+	                                                                   : "");
 	size_t total = (size_t)n + u->early_len;
 	char *bytes = malloc(total);
 	if (bytes == NULL) {
@@ -449,9 +455,11 @@ static void welcome(struct acceptor *a, int fd, const struct sockaddr_storage *f
 	a->count++;
 	a->accepted_total++;
 	if (from->ss_family == AF_INET6)
-		(void)inet_ntop(AF_INET6, &((const struct sockaddr_in6 *)from)->sin6_addr, v->address, sizeof v->address);
+		(void)inet_ntop(AF_INET6, &((const struct sockaddr_in6 *)from)->sin6_addr, v->address,
+		                sizeof v->address);
 	else if (from->ss_family == AF_INET)
-		(void)inet_ntop(AF_INET, &((const struct sockaddr_in *)from)->sin_addr, v->address, sizeof v->address);
+		(void)inet_ntop(AF_INET, &((const struct sockaddr_in *)from)->sin_addr, v->address,
+		                sizeof v->address);
 	int one = 1, unsent = UNSENT_BYTES_MAX;
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent);
@@ -496,11 +504,14 @@ static void accept_all(struct acceptor *a)
 			welcome(a, fd, &from);
 		} else if (errno == EMFILE || errno == ENFILE) {
 			turn_away(a);
-			if (a->spare_fd < 0)
-				return; /* the timer tries again */
-		} else if (errno == ENOBUFS || errno == ENOMEM || errno == EAGAIN) {
-			return;
+			a->short_of = a->spare_fd < 0;
+		} else {
+			a->short_of = errno == ENOBUFS || errno == ENOMEM;
+			if (a->short_of || errno == EAGAIN)
+				return;
 		}
+		if (a->short_of)
+			return;
 		/* else that one connection has failed: EINTR, ECONNABORTED, network errors */
 	}
 }
@@ -531,8 +542,8 @@ static void on_timer(uv_timer_t *timer)
 	}
 	if (!a->open && now >= a->started_ms + OPEN_AFTER_MS)
 		acceptor_open(a);
-	else if (a->open)
-		accept_all(a); /* after a shortage no edge would come */
+	else if (a->short_of)
+		accept_all(a); /* no edge would come for those who wait already */
 }
 
 bool acceptor_start(struct acceptor *a, struct bridge *b, int listen_fd)

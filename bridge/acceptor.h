@@ -23,7 +23,8 @@ struct acceptor {
 	struct bridge *bridge;
 	struct watcher listener;
 	bool open;
-	int spare_fd;           /* given up to accept and refuse one more when descriptors run out */
+	bool short_of; /* the last accept failed for want of memory or descriptors: try again soon */
+	int spare_fd;  /* given up to accept and refuse one more when descriptors run out */
 	struct visitor *first, *last; /* connections without an upgrade, oldest first */
 	uint32_t count;
 	struct address_bucket *addresses;

@@ -98,8 +98,8 @@ static enum http_head_result parse_request_line(const char *line, size_t len, st
 		return HTTP_HEAD_BAD;
 	if (version[5] != '1' || (version[7] != '0' && version[7] != '1'))
 		return version[5] >= '0' && version[5] <= '9' && version[7] >= '0' && version[7] <= '9'
-		               ? HTTP_HEAD_VERSION
-		               : HTTP_HEAD_BAD;
+		           ? HTTP_HEAD_VERSION
+		           : HTTP_HEAD_BAD;
 	out->minor = version[7] - '0';
 	return HTTP_HEAD_DONE;
 }

@@ -16,8 +16,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define HTTP_HEAD_MAX 16384  /* bytes of a head, line ends included */
-#define HTTP_FIELDS_MAX 100  /* header fields of a request */
+#define HTTP_HEAD_MAX 16384 /* bytes of a head, line ends included */
+#define HTTP_FIELDS_MAX 100 /* header fields of a request */
 
 struct http_span {
 	const char *at; /* NULL: the field is absent */

@@ -13,7 +13,13 @@
 
 #include <stdint.h>
 
-enum log_level { LOG_LEVEL_ERROR = 3, LOG_LEVEL_WARNING = 4, LOG_LEVEL_NOTICE = 5, LOG_LEVEL_INFO = 6, LOG_LEVEL_DEBUG = 7 };
+enum log_level {
+	LOG_LEVEL_ERROR = 3,
+	LOG_LEVEL_WARNING = 4,
+	LOG_LEVEL_NOTICE = 5,
+	LOG_LEVEL_INFO = 6,
+	LOG_LEVEL_DEBUG = 7
+};
 
 /* One cause of limited lines; zero-initialised, static. */
 struct log_limit {
@@ -29,6 +35,6 @@ void log_line(enum log_level level, const char *format, ...) __attribute__((form
 
 /* now_ms: any monotonic clock, always the same one. */
 void log_limited(struct log_limit *limit, uint64_t now_ms, enum log_level level, const char *format, ...)
-	__attribute__((format(printf, 4, 5)));
+    __attribute__((format(printf, 4, 5)));
 
 #endif

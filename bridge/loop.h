@@ -28,7 +28,7 @@ struct loop {
 	uv_poll_t poll;
 	uv_prepare_t prepare;
 	int epoll_fd;
-	uint64_t now_ms;   /* monotonic, refreshed at each round */
+	uint64_t now_ms;              /* monotonic, refreshed at each round */
 	void (*on_round)(void *user); /* called once at the end of each round, before the loop sleeps */
 	void *user;
 	/* events of the batch that is being handed out: loop_unwatch takes entries out of it */

@@ -21,7 +21,7 @@
 #include <unistd.h>
 
 #define SETTINGS_WAIT_MS 5000
-#define STOP_MS 400              /* for the close frames to leave */
+#define STOP_MS 400                 /* for the close frames to leave */
 #define DESCRIPTORS_WANTED 1048576u /* libwebsockets sizes tables by the limit: 16 bytes each */
 
 static struct bridge bridge;
@@ -139,7 +139,8 @@ static bool start(struct bridge *b)
 int main(int argc, char **argv)
 {
 	if (argc != 2 || strcmp(argv[1], "--bridge") != 0) {
-		fprintf(stderr, "mosquitto-chat-bridge %s: started by mosquitto_chat.so inside mosquitto, not by hand\n",
+		fprintf(stderr,
+		        "mosquitto-chat-bridge %s: started by mosquitto_chat.so inside mosquitto, not by hand\n",
 		        MOSQUITTO_CHAT_VERSION);
 		return 2;
 	}

@@ -12,7 +12,7 @@
 
 #define BUFFER_BYTES (2 * LINK_PACKET_MAX) /* a partial packet and as much again to read */
 #define OUT_FIRST_BYTES 512
-#define RETRY_MS 2       /* after EAGAIN of connect(): the broker accepts all that wait at each wake-up */
+#define RETRY_MS 2 /* after EAGAIN of connect(): the broker accepts all that wait at each wake-up */
 #define DEADLINE_TICK_MS 250
 #define RECEIVE_MAXIMUM 65535
 
@@ -235,7 +235,7 @@ static ssize_t take_packets(struct mqtt_link *link, const uint8_t *bytes, size_t
 		int len = mqtt_packet_length(bytes + at, n - at, LINK_PACKET_MAX);
 		if (len < 0) {
 			log_line(LOG_LEVEL_ERROR, "the broker sent a packet that cannot be read: %s",
-			         mqtt_fault_name((enum mqtt_fault)-len));
+			         mqtt_fault_name((enum mqtt_fault) - len));
 			go_down(link, "malformed packet from the broker", 0);
 			return -1;
 		}
@@ -306,10 +306,10 @@ static void on_ready(struct watcher *w, uint32_t events)
 static bool send_connect(struct mqtt_link *link)
 {
 	struct mqtt_connect c = {
-		.password = {link->pool->credential, strlen(link->pool->credential)},
-		.clean_start = true,
-		.receive_maximum = RECEIVE_MAXIMUM,
-		.maximum_packet_size = LINK_PACKET_MAX,
+	    .password = {link->pool->credential, strlen(link->pool->credential)},
+	    .clean_start = true,
+	    .receive_maximum = RECEIVE_MAXIMUM,
+	    .maximum_packet_size = LINK_PACKET_MAX,
 	};
 	link->pool->identify(link, &c);
 	size_t size = mqtt_connect_size(&c);
@@ -412,8 +412,8 @@ void mqtt_link_open(struct mqtt_links *pool, struct mqtt_link *link, const struc
 	arm_timer(pool, 0);
 }
 
-bool mqtt_links_start(struct mqtt_links *pool, struct loop *loop, const char *socket_path, const char *credential,
-                      void (*identify)(struct mqtt_link *, struct mqtt_connect *))
+bool mqtt_links_start(struct mqtt_links *pool, struct loop *loop, const char *socket_path,
+                      const char *credential, void (*identify)(struct mqtt_link *, struct mqtt_connect *))
 {
 	memset(pool, 0, sizeof *pool);
 	pool->loop = loop;

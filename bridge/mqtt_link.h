@@ -54,7 +54,7 @@ struct mqtt_link {
 	uint32_t out_len, out_off, out_cap;
 	uint8_t *out; /* bytes not sent yet; NULL when there are none */
 	uint32_t in_len;
-	uint8_t *in; /* the beginning of an incomplete packet; NULL when there is none */
+	uint8_t *in;          /* the beginning of an incomplete packet; NULL when there is none */
 	uint64_t deadline_ms; /* for QUEUED and CONNECTING */
 };
 
@@ -73,8 +73,8 @@ struct mqtt_links {
 	uint8_t *buffer; /* shared receive buffer */
 };
 
-bool mqtt_links_start(struct mqtt_links *pool, struct loop *loop, const char *socket_path, const char *credential,
-                      void (*identify)(struct mqtt_link *, struct mqtt_connect *));
+bool mqtt_links_start(struct mqtt_links *pool, struct loop *loop, const char *socket_path,
+                      const char *credential, void (*identify)(struct mqtt_link *, struct mqtt_connect *));
 void mqtt_links_stop(struct mqtt_links *pool);
 
 /* Sends what the round has collected. Called once at the end of each round. */

@@ -21,8 +21,8 @@
 
 struct lws;
 
-#define FRAME_HEAD_MAX 10         /* bytes before the payload of an unmasked WebSocket frame */
-#define OUTBOX_WRITE_MAX 65536u   /* bytes handed to one write; equals the vhost's tx_packet_size */
+#define FRAME_HEAD_MAX 10       /* bytes before the payload of an unmasked WebSocket frame */
+#define OUTBOX_WRITE_MAX 65536u /* bytes handed to one write; equals the vhost's tx_packet_size */
 
 enum frame_opcode { FRAME_TEXT = 0x1, FRAME_PING = 0x9 };
 

@@ -15,8 +15,8 @@
 #define CHUNK_IDLE_MS 2000
 #define RETRY_FIRST_MS 20
 #define RETRY_LAST_MS 2000
-#define COMPLAIN_AFTER_MS 3000   /* the broker needs a moment between starting us and listening */
-#define PACE_FROM_NS 100000u     /* rounds that took less are not paced */
+#define COMPLAIN_AFTER_MS 3000 /* the broker needs a moment between starting us and listening */
+#define PACE_FROM_NS 100000u   /* rounds that took less are not paced */
 #define PACE_MAX_NS 3000000u
 
 /* ---- members ------------------------------------------------------------------------- */
@@ -66,12 +66,14 @@ static uint16_t packet_id(struct rooms *r)
 }
 
 /* 0 when it cannot be sent: the link is then being closed and everything subscribed anew later. */
-static uint16_t send_subscription(struct rooms *r, const struct room *room, enum topic_kind kind, bool subscribe)
+static uint16_t send_subscription(struct rooms *r, const struct room *room, enum topic_kind kind,
+                                  bool subscribe)
 {
 	char topic[TOPIC_ROOT_MAX + ROOM_MAX + 32];
-	size_t len = topic_format(kind, r->bridge->settings.topic_root, room->name, room->name_len, NULL, 0, topic,
-	                          sizeof topic);
-	struct mqtt_filter filter = {.filter = {topic, len}, .qos = kind == TOPIC_ROOM ? 1 : 0, .retain_handling = 2};
+	size_t len = topic_format(kind, r->bridge->settings.topic_root, room->name, room->name_len, NULL, 0,
+	                          topic, sizeof topic);
+	struct mqtt_filter filter = {
+	    .filter = {topic, len}, .qos = kind == TOPIC_ROOM ? 1 : 0, .retain_handling = 2};
 	size_t size = subscribe ? mqtt_subscribe_size(&filter, 1) : mqtt_unsubscribe_size(&filter.filter, 1);
 	uint8_t *at = len > 0 && size > 0 ? mqtt_link_reserve(&r->link, size) : NULL;
 	if (at == NULL)
@@ -527,10 +529,11 @@ static void on_down(struct mqtt_link *link, const char *reason, uint8_t code)
 		sessions_close_all(&b->sessions, CLOSE_BROKER_AWAY, "the broker is away, try again");
 	} else if (b->loop.now_ms > b->acceptor.started_ms + COMPLAIN_AFTER_MS) {
 		static struct log_limit limit;
-		log_limited(&limit, b->loop.now_ms, LOG_LEVEL_ERROR,
-		            "cannot connect to the broker at %s: %s; mosquitto.conf needs the line \"listener 0 %s\", "
-		            "the same path as plugin_opt_broker_socket",
-		            b->settings.broker_socket, reason, b->settings.broker_socket);
+		log_limited(
+		    &limit, b->loop.now_ms, LOG_LEVEL_ERROR,
+		    "cannot connect to the broker at %s: %s; mosquitto.conf needs the line \"listener 0 %s\", "
+		    "the same path as plugin_opt_broker_socket",
+		    b->settings.broker_socket, reason, b->settings.broker_socket);
 	}
 	for (struct room *room = r->by_name; room != NULL; room = room->hh.next) {
 		room->subscription = room->typing_subscription = ROOM_UNSUBSCRIBED;

@@ -40,22 +40,22 @@ struct room {
 	char name[ROOM_MAX + 1];
 	uint8_t name_len;
 	enum room_subscription subscription;
-	uint16_t subscribe_id;        /* packet id of the SUBSCRIBE under way */
+	uint16_t subscribe_id; /* packet id of the SUBSCRIBE under way */
 	enum room_subscription typing_subscription;
 	uint16_t typing_subscribe_id;
 	bool have_seq;
-	uint64_t seq;                 /* of the last message */
-	struct session **members;     /* in no order; a session knows its index */
+	uint64_t seq;             /* of the last message */
+	struct session **members; /* in no order; a session knows its index */
 	uint32_t member_count, member_cap;
 	uint32_t typing_members;
 	/* this round */
 	struct room *next_dirty;
 	bool dirty;
-	struct chunk *chunk;          /* where frames are made; the round's are [start, chunk->len) */
+	struct chunk *chunk; /* where frames are made; the round's are [start, chunk->len) */
 	uint32_t start;
 	struct frame *frames;
 	uint32_t frame_count, frame_cap;
-	uint64_t last_use_ms;         /* of the chunk, to give it back when the room is quiet */
+	uint64_t last_use_ms; /* of the chunk, to give it back when the room is quiet */
 };
 
 struct rooms {
@@ -64,17 +64,17 @@ struct rooms {
 	struct room *by_name;
 	struct room *dirty;
 	uint16_t next_packet_id;
-	uint64_t retry_ms;        /* when to try to connect again, 0: connected or under way */
+	uint64_t retry_ms; /* when to try to connect again, 0: connected or under way */
 	unsigned retry_delay_ms;
 	bool was_up;
-	uint64_t round;           /* numbers the rounds, from 1 */
+	uint64_t round; /* numbers the rounds, from 1 */
 	uint64_t arrivals;
-	struct session *several;  /* this round: members of more than one room */
-	uint64_t next_flush_ns;   /* pacing: no new round of writes before this */
-	struct watcher pace;      /* timerfd that ends the wait */
+	struct session *several; /* this round: members of more than one room */
+	uint64_t next_flush_ns;  /* pacing: no new round of writes before this */
+	struct watcher pace;     /* timerfd that ends the wait */
 	bool pacing;
-	uint64_t deliveries;      /* frames handed to members */
-	uint64_t lost;            /* numbers missing between broker and bridge */
+	uint64_t deliveries; /* frames handed to members */
+	uint64_t lost;       /* numbers missing between broker and bridge */
 };
 
 /* Only the broker refuses later: false when out of descriptors or memory. */

@@ -125,10 +125,10 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
 }
 
 static const struct lws_protocols protocols[] = {
-	/* the first serves clients that name no subprotocol */
-	{"chat", on_event, sizeof(struct connection), RX_BUFFER_BYTES, 0, NULL, OUTBOX_WRITE_MAX},
-	{"bearer", on_event, sizeof(struct connection), RX_BUFFER_BYTES, 0, NULL, OUTBOX_WRITE_MAX},
-	{NULL, NULL, 0, 0, 0, NULL, 0},
+    /* the first serves clients that name no subprotocol */
+    {"chat", on_event, sizeof(struct connection), RX_BUFFER_BYTES, 0, NULL, OUTBOX_WRITE_MAX},
+    {"bearer", on_event, sizeof(struct connection), RX_BUFFER_BYTES, 0, NULL, OUTBOX_WRITE_MAX},
+    {NULL, NULL, 0, 0, 0, NULL, 0},
 };
 
 /* The library's own words. Those that every handed-over connection causes are not for the log. */
@@ -148,25 +148,27 @@ bool server_start(struct server *srv, struct bridge *b)
 	lws_set_log_level(LLL_ERR, on_library_log);
 	void *loops[1] = {&b->loop.uv};
 	struct lws_context_creation_info info = {
-		.port = CONTEXT_PORT_NO_LISTEN_SERVER,
-		.protocols = protocols,
-		.user = b,
-		.gid = (gid_t)-1,
-		.uid = (uid_t)-1,
-		.foreign_loops = loops,
-		.timeout_secs = UPGRADE_SECONDS,
-		.pt_serv_buf_size = OUTBOX_WRITE_MAX,
-		.max_http_header_data = 4096,
-		.pcontext = &srv->context,
-		.vhost_name = "chat",
-		.options = LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_EXPLICIT_VHOSTS | LWS_SERVER_OPTION_VALIDATE_UTF8,
+	    .port = CONTEXT_PORT_NO_LISTEN_SERVER,
+	    .protocols = protocols,
+	    .user = b,
+	    .gid = (gid_t)-1,
+	    .uid = (uid_t)-1,
+	    .foreign_loops = loops,
+	    .timeout_secs = UPGRADE_SECONDS,
+	    .pt_serv_buf_size = OUTBOX_WRITE_MAX,
+	    .max_http_header_data = 4096,
+	    .pcontext = &srv->context,
+	    .vhost_name = "chat",
+	    .options =
+	        LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_EXPLICIT_VHOSTS | LWS_SERVER_OPTION_VALIDATE_UTF8,
 	};
 	srv->context = lws_create_context(&info);
 	if (srv->context != NULL)
 		srv->vhost = lws_create_vhost(srv->context, &info);
 	if (srv->vhost == NULL) {
-		log_line(LOG_LEVEL_ERROR, "libwebsockets %s does not start; is its libuv part (Debian: "
-		                          "libwebsockets-evlib-uv) installed?",
+		log_line(LOG_LEVEL_ERROR,
+		         "libwebsockets %s does not start; is its libuv part (Debian: "
+		         "libwebsockets-evlib-uv) installed?",
 		         lws_get_library_version());
 		return false;
 	}

@@ -24,7 +24,7 @@ struct upgrade {
 	const char *fault; /* NULL, or why the parameters are refused (static text) */
 	const char *early; /* what the client sent behind its head; borrowed during server_adopt */
 	size_t early_len;
-	char address[46];  /* of the client, for the log */
+	char address[46]; /* of the client, for the log */
 };
 
 struct server {

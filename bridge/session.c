@@ -30,7 +30,8 @@ bool session_leaving(const struct session *s)
 static void replace_device(struct session *s)
 {
 	for (struct session *other = s->who->first; other != NULL; other = other->same_next)
-		if (other != s && other->device != NULL && strcmp(other->device, s->device) == 0 && !session_leaving(other))
+		if (other != s && other->device != NULL && strcmp(other->device, s->device) == 0 &&
+		    !session_leaving(other))
 			session_close(other, CLOSE_REPLACED, "replaced by the same device");
 }
 
@@ -79,7 +80,8 @@ struct session *session_open(struct sessions *all, struct lws *wsi, const struct
 		session_close(s, CLOSE_BAD_ADDRESS, fault);
 		return s;
 	}
-	if (!sessions_add_identity(s, &params->identity) || !keep_params(s, params) || !session_make_client_id(s)) {
+	if (!sessions_add_identity(s, &params->identity) || !keep_params(s, params) ||
+	    !session_make_client_id(s)) {
 		session_close(s, CLOSE_INTERNAL, "out of memory");
 		return s;
 	}
@@ -128,12 +130,12 @@ static void on_up(struct mqtt_link *link)
 	struct mqtt_filter filters[FILTERS_MAX] = {{.qos = 1}, {.qos = 1}, {.qos = 0}};
 	size_t n = s->wants_typing ? 3 : 2;
 	filters[0].filter = (struct mqtt_span){
-		topics[0], topic_format(TOPIC_INBOX, root, id->text, id->len, NULL, 0, topics[0], TOPIC_MAX)};
-	filters[1].filter = (struct mqtt_span){topics[1], topic_format(TOPIC_NOTICES, root, id->text, id->len,
-	                                                               s->client_id, strlen(s->client_id),
-	                                                               topics[1], TOPIC_MAX)};
+	    topics[0], topic_format(TOPIC_INBOX, root, id->text, id->len, NULL, 0, topics[0], TOPIC_MAX)};
+	filters[1].filter =
+	    (struct mqtt_span){topics[1], topic_format(TOPIC_NOTICES, root, id->text, id->len, s->client_id,
+	                                               strlen(s->client_id), topics[1], TOPIC_MAX)};
 	filters[2].filter = (struct mqtt_span){
-		topics[2], topic_format(TOPIC_USER_TYPING, root, id->text, id->len, NULL, 0, topics[2], TOPIC_MAX)};
+	    topics[2], topic_format(TOPIC_USER_TYPING, root, id->text, id->len, NULL, 0, topics[2], TOPIC_MAX)};
 	s->state = SESSION_SUBSCRIBING;
 	s->inbox_subscribe_id = session_subscribe(s, filters, n);
 	if (s->inbox_subscribe_id == 0)
@@ -243,7 +245,8 @@ static void on_down(struct mqtt_link *link, const char *reason, uint8_t code)
 		s->close_by_ms = 0;
 		return;
 	}
-	if (code == MQTT_REASON_SESSION_TAKEN_OVER || (s->device != NULL && code == 0 && mqtt_link_alive(&b->rooms.link))) {
+	if (code == MQTT_REASON_SESSION_TAKEN_OVER ||
+	    (s->device != NULL && code == 0 && mqtt_link_alive(&b->rooms.link))) {
 		session_close(s, CLOSE_REPLACED, "replaced by the same device");
 	} else if (code == MQTT_REASON_NOT_AUTHORIZED || code == MQTT_REASON_BAD_USER_OR_PASSWORD) {
 		static struct log_limit limit;
@@ -308,7 +311,8 @@ void session_close(struct session *s, enum close_code code, const char *reason)
 	s->bridge->sessions.closed_total++;
 	uncount(s);
 	if (code == CLOSE_TOO_SLOW || code == CLOSE_GOING_AWAY)
-		outbox_clear(&s->outbox); /* the reader would not take it; what is said before other ends still leaves */
+		outbox_clear(
+		    &s->outbox); /* the reader would not take it; what is said before other ends still leaves */
 	if (!owes_publishes(s))
 		mqtt_link_close(&s->link);
 	put_on_closing_list(s, s->bridge->loop.now_ms + CLOSE_WAIT_MS);
@@ -358,8 +362,8 @@ static bool close_websocket(struct session *s)
 	outbox_clear(&s->outbox);
 	if (!lws_partial_buffered(wsi)) {
 		size_t len = strlen(s->close_reason);
-		lws_close_reason(wsi, (enum lws_close_status)s->close_code, (unsigned char *)(uintptr_t)s->close_reason,
-		                 len < 123 ? len : 123);
+		lws_close_reason(wsi, (enum lws_close_status)s->close_code,
+		                 (unsigned char *)(uintptr_t)s->close_reason, len < 123 ? len : 123);
 	}
 	/* the peer's close frame must be read, or the connection stays until a time limit */
 	if (s->rx_stopped && lws_rx_flow_control(wsi, 1) == 0)
@@ -431,8 +435,9 @@ static void on_tick(uv_timer_t *timer)
 	struct bridge *b = all->bridge;
 	b->loop.now_ms = loop_now_ns() / 1000000u;
 	rooms_tick(&b->rooms);
-	uint32_t shorter = b->settings.ping_interval_ms < b->settings.ping_timeout_ms ? b->settings.ping_interval_ms
-	                                                                              : b->settings.ping_timeout_ms;
+	uint32_t shorter = b->settings.ping_interval_ms < b->settings.ping_timeout_ms
+	                       ? b->settings.ping_interval_ms
+	                       : b->settings.ping_timeout_ms;
 	uint32_t ticks = shorter / 2 / TICK_MS;
 	uint32_t due = ticks > 1 ? all->count / ticks + 1 : all->count;
 	for (uint32_t i = 0; i < due && all->count > 0; i++) {

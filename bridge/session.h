@@ -74,11 +74,11 @@ struct identity_sessions {
 
 struct membership {
 	struct room *room;
-	uint32_t index; /* in room->members */
-	bool ready;     /* subscribed at the broker */
+	uint32_t index;        /* in room->members */
+	bool ready;            /* subscribed at the broker */
 	uint16_t subscribe_id; /* fanout session: of the SUBSCRIBE under way */
-	char *join_ref; /* NULL, or the ref of a join that waits for its SUBACK */
-	bool have_seq;  /* fanout session: numbers are checked here */
+	char *join_ref;        /* NULL, or the ref of a join that waits for its SUBACK */
+	bool have_seq;         /* fanout session: numbers are checked here */
 	uint64_t seq;
 };
 
@@ -94,19 +94,20 @@ struct session {
 	char *home_room; /* NULL: the server's default room */
 	char since[ULID_LEN + 1];
 	bool echo, wants_presence, wants_typing;
-	bool blocked;      /* libwebsockets holds a partial write */
-	bool dirty;        /* on the list of sessions with something to send */
-	bool rx_stopped;   /* the socket is not read */
-	bool subscribed;   /* SUBACK of inbox and notices is there */
-	bool counted;      /* in the counts of its identity */
+	bool blocked;           /* libwebsockets holds a partial write */
+	bool dirty;             /* on the list of sessions with something to send */
+	bool rx_stopped;        /* the socket is not read */
+	bool subscribed;        /* SUBACK of inbox and notices is there */
+	bool counted;           /* in the counts of its identity */
 	uint64_t own_round;     /* the rooms round that holds a frame of this session's own */
 	uint64_t several_round; /* the rooms round in which it is on the list below */
 	struct session *next_several;
 	struct outbox outbox;
 	uint64_t half_full_since_ms; /* 0: the outbox is under half of its bound */
-	uint8_t *rx; /* an incomplete message of the client */
+	uint8_t *rx;                 /* an incomplete message of the client */
 	uint32_t rx_len, rx_cap;
-	struct waiting_frame *waiting, *waiting_last; /* whole frames that came while publishing was not possible */
+	struct waiting_frame *waiting,
+	    *waiting_last; /* whole frames that came while publishing was not possible */
 	uint32_t waiting_bytes;
 	uint16_t in_flight; /* bit n: packet id n + 1 awaits its PUBACK */
 	char **refs;        /* by bit, NULL until a frame carries one */
@@ -125,9 +126,9 @@ struct session {
 	struct session *next_resuming;
 	bool resuming;
 	bool on_closing_list;
-	struct session *prev, *next; /* all sessions, in order of arrival */
+	struct session *prev, *next;           /* all sessions, in order of arrival */
 	struct session *same_prev, *same_next; /* of the same identity */
-	struct session *hash_next;   /* by number */
+	struct session *hash_next;             /* by number */
 };
 
 struct sessions {
@@ -192,7 +193,8 @@ void session_write_now(struct session *s, struct chunk *c, uint32_t start, uint3
 void session_room_ready(struct session *s, struct room *room);
 
 /* An error frame by the bridge itself; ref and field may be NULL. */
-void session_send_error(struct session *s, enum chat_error error, const char *field, const char *ref, size_t ref_len);
+void session_send_error(struct session *s, enum chat_error error, const char *field, const char *ref,
+                        size_t ref_len);
 void session_send_ack(struct session *s, const char *ref, size_t ref_len);
 
 bool session_leaving(const struct session *s);
@@ -217,7 +219,6 @@ void session_input_resume(struct session *s);
 
 /* Frees what input holds. */
 void session_input_clear(struct session *s);
-
 
 /* ---- session_rooms.c ---- */
 

@@ -127,16 +127,17 @@ static void publish(struct session *s, const struct frame_view *v, const char *t
 	char topic[TOPIC_ROOT_MAX + TOPIC_LEVEL_MAX + 32];
 	char origin[ORIGIN_MAX + 1];
 	size_t topic_len = frame_topic(s, v, topic, sizeof topic);
-	int origin_len = snprintf(origin, sizeof origin, "%u.%llu", s->bridge->settings.index,
-	                          (unsigned long long)s->number);
-	struct mqtt_user_property property = {{PROPERTY_ORIGIN, strlen(PROPERTY_ORIGIN)}, {origin, (size_t)origin_len}};
+	int origin_len =
+	    snprintf(origin, sizeof origin, "%u.%llu", s->bridge->settings.index, (unsigned long long)s->number);
+	struct mqtt_user_property property = {{PROPERTY_ORIGIN, strlen(PROPERTY_ORIGIN)},
+	                                      {origin, (size_t)origin_len}};
 	unsigned bit = (unsigned)__builtin_ctz(~(unsigned)s->in_flight);
 	struct mqtt_publish_out p = {
-		.topic = {topic, topic_len},
-		.packet_id = (uint16_t)(bit + 1),
-		.qos = 1,
-		.user_properties = &property,
-		.user_property_count = 1,
+	    .topic = {topic, topic_len},
+	    .packet_id = (uint16_t)(bit + 1),
+	    .qos = 1,
+	    .user_properties = &property,
+	    .user_property_count = 1,
 	};
 	size_t head = mqtt_publish_head_size(&p, len);
 	uint8_t *at = head > 0 ? mqtt_link_reserve(&s->link, head + len) : NULL;
@@ -337,7 +338,7 @@ void session_input_acked(struct session *s, uint16_t packet_id, uint8_t reason)
 	unsigned bit = packet_id - 1u;
 	if (bit >= PUBLISHES_IN_FLIGHT_MAX || !(s->in_flight & (1u << bit)))
 		return;
-	s->in_flight &= (uint16_t)~(1u << bit);
+	s->in_flight &= (uint16_t) ~(1u << bit);
 	char *ref = s->refs != NULL ? s->refs[bit] : NULL;
 	if (ref != NULL)
 		s->refs[bit] = NULL;

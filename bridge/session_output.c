@@ -76,11 +76,12 @@ void session_send_text(struct session *s, const char *payload, size_t len)
 	chunk_release(c);
 }
 
-void session_send_error(struct session *s, enum chat_error error, const char *field, const char *ref, size_t ref_len)
+void session_send_error(struct session *s, enum chat_error error, const char *field, const char *ref,
+                        size_t ref_len)
 {
 	char frame[REPLY_MAX];
-	size_t n = reply_error(error, s->bridge->settings.language, s->bridge->settings.system_sender, field, ref, ref_len,
-	                       frame, sizeof frame);
+	size_t n = reply_error(error, s->bridge->settings.language, s->bridge->settings.system_sender, field, ref,
+	                       ref_len, frame, sizeof frame);
 	session_send_text(s, frame, n);
 }
 

@@ -22,8 +22,8 @@ struct membership *session_membership(struct session *s, const char *name, size_
 static bool subscribe_own(struct session *s, struct membership *m)
 {
 	char topic[TOPIC_MAX];
-	size_t len = topic_format(TOPIC_ROOM, s->bridge->settings.topic_root, m->room->name, m->room->name_len, NULL, 0,
-	                          topic, sizeof topic);
+	size_t len = topic_format(TOPIC_ROOM, s->bridge->settings.topic_root, m->room->name, m->room->name_len,
+	                          NULL, 0, topic, sizeof topic);
 	struct mqtt_filter filter = {.filter = {topic, len}, .qos = 1, .retain_handling = 2};
 	m->subscribe_id = session_subscribe(s, &filter, 1);
 	return m->subscribe_id != 0;
@@ -58,12 +58,14 @@ static void drop_room(struct session *s, struct membership *m)
 		rooms_want_typing(rooms, m->room, -1);
 	if (s->bridge->settings.fanout_session && s->link.state == LINK_UP) {
 		char topic[TOPIC_MAX];
-		struct mqtt_span filter = {topic, topic_format(TOPIC_ROOM, s->bridge->settings.topic_root, m->room->name,
-		                                               m->room->name_len, NULL, 0, topic, sizeof topic)};
+		struct mqtt_span filter = {topic,
+		                           topic_format(TOPIC_ROOM, s->bridge->settings.topic_root, m->room->name,
+		                                        m->room->name_len, NULL, 0, topic, sizeof topic)};
 		size_t size = mqtt_unsubscribe_size(&filter, 1);
 		uint8_t *at = mqtt_link_reserve(&s->link, size);
 		if (at != NULL)
-			mqtt_link_commit(&s->link, mqtt_encode_unsubscribe(at, size, session_next_subscribe_id(s), &filter, 1));
+			mqtt_link_commit(&s->link,
+			                 mqtt_encode_unsubscribe(at, size, session_next_subscribe_id(s), &filter, 1));
 	}
 	rooms_leave(rooms, m->room, m->index);
 	free(m->join_ref);

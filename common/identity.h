@@ -19,8 +19,8 @@
 #define IDENTITY_MAX 254      /* bytes, RFC 5321 4.5.3.1.3 less the angle brackets */
 
 struct identity {
-	uint8_t len;                  /* bytes in text, without the NUL */
-	char text[IDENTITY_MAX + 1];  /* NUL-terminated */
+	uint8_t len;                 /* bytes in text, without the NUL */
+	char text[IDENTITY_MAX + 1]; /* NUL-terminated */
 };
 
 /* True and *out filled when the n bytes at s are an address; else false and *out untouched. */

@@ -62,7 +62,8 @@ static size_t finish(struct writer *w, const char *out)
 	return (size_t)(w->at - out);
 }
 
-size_t reply_ack(const char *ref, size_t ref_len, const char *id, const char *timestamp, char *out, size_t cap)
+size_t reply_ack(const char *ref, size_t ref_len, const char *id, const char *timestamp, char *out,
+                 size_t cap)
 {
 	struct writer w = start(out, cap, "{\"type\":\"ack\"");
 	put_member(&w, "ref", ref, ref_len);
@@ -89,8 +90,8 @@ size_t reply_error(enum chat_error error, enum chat_language language, const cha
 	return finish(&w, out);
 }
 
-size_t reply_recipient_offline(enum chat_language language, const char *sender, const char *recipient, char *out,
-                               size_t cap)
+size_t reply_recipient_offline(enum chat_language language, const char *sender, const char *recipient,
+                               char *out, size_t cap)
 {
 	struct writer w = start(out, cap, "{\"type\":\"system\",\"code\":\"recipient_offline\"");
 	put_member(&w, "sender", sender, strlen(sender));

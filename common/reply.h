@@ -17,14 +17,15 @@
 #define REPLY_FIELD_MAX 64 /* bytes of a field name */
 
 /* {"type":"ack","ref":R,"id":I,"timestamp":T}; id and timestamp may be NULL: left out. */
-size_t reply_ack(const char *ref, size_t ref_len, const char *id, const char *timestamp, char *out, size_t cap);
+size_t reply_ack(const char *ref, size_t ref_len, const char *id, const char *timestamp, char *out,
+                 size_t cap);
 
 /* {"type":"error","code":C,"message":TEXT,"sender":S,"field":F,"ref":R}; field and ref may be NULL. */
 size_t reply_error(enum chat_error error, enum chat_language language, const char *sender, const char *field,
                    const char *ref, size_t ref_len, char *out, size_t cap);
 
 /* {"type":"system","code":"recipient_offline","sender":S,"message":"bob@x.org is not connected"} */
-size_t reply_recipient_offline(enum chat_language language, const char *sender, const char *recipient, char *out,
-                               size_t cap);
+size_t reply_recipient_offline(enum chat_language language, const char *sender, const char *recipient,
+                               char *out, size_t cap);
 
 #endif

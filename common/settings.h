@@ -16,14 +16,14 @@
 #include <stdint.h>
 
 #define SETTINGS_VERSION 1
-#define SETTINGS_CONTROL_FD 3  /* socketpair to the plugin: settings in, "ready" out, end of file = stop */
-#define SETTINGS_LISTEN_FD 4   /* listening TCP socket, bound by the plugin */
+#define SETTINGS_CONTROL_FD 3    /* socketpair to the plugin: settings in, "ready" out, end of file = stop */
+#define SETTINGS_LISTEN_FD 4     /* listening TCP socket, bound by the plugin */
 #define SETTINGS_BYTES_MAX 65536 /* the line, newline included */
 
-#define CREDENTIAL_HEX 64      /* 256 random bits in hex */
-#define SOCKET_PATH_MAX 107    /* bytes, sun_path without its NUL */
-#define ORIGINS_MAX 4096       /* bytes of the comma-separated list */
-#define SYSTEM_SENDER_MAX 64   /* bytes */
+#define CREDENTIAL_HEX 64    /* 256 random bits in hex */
+#define SOCKET_PATH_MAX 107  /* bytes, sun_path without its NUL */
+#define ORIGINS_MAX 4096     /* bytes of the comma-separated list */
+#define SYSTEM_SENDER_MAX 64 /* bytes */
 
 /* User name of a bridge's own connection (the one that reads rooms). No address, so never anybody's. */
 #define BRIDGE_USERNAME "$chat-bridge"
@@ -32,33 +32,35 @@
 #define SESSION_CLIENT_PREFIX "ws-"         /* then random or derived characters */
 
 /* MQTT 5 user properties that the plugin puts on canonical messages. */
-#define PROPERTY_VIA "via"       /* "ws" or "mqtt" */
-#define PROPERTY_SEQ "seq"       /* decimal, per room, +1 for each message delivered in the step that
-                                    accepted it; starts again at 1 when the plugin has forgotten the room */
-#define PROPERTY_ORIGIN "origin" /* echo of what a bridge's session put on its publish: lets the bridge
-                                    leave out the author's own session; opaque, at most ORIGIN_MAX bytes */
+#define PROPERTY_VIA "via" /* "ws" or "mqtt" */
+#define PROPERTY_SEQ                                                                                         \
+	"seq" /* decimal, per room, +1 for each message delivered in the step that                               \
+	         accepted it; starts again at 1 when the plugin has forgotten the room */
+#define PROPERTY_ORIGIN                                                                                      \
+	"origin" /* echo of what a bridge's session put on its publish: lets the bridge                          \
+	            leave out the author's own session; opaque, at most ORIGIN_MAX bytes */
 #define ORIGIN_MAX 24
 
 struct bridge_settings {
 	unsigned version;
-	unsigned index;                           /* this bridge, from 0 */
-	char credential[CREDENTIAL_HEX + 1];      /* password on the broker's unix listener */
+	unsigned index;                      /* this bridge, from 0 */
+	char credential[CREDENTIAL_HEX + 1]; /* password on the broker's unix listener */
 	char broker_socket[SOCKET_PATH_MAX + 1];
 	char topic_root[TOPIC_ROOT_MAX + 1];
-	char room[ROOM_MAX + 1];                  /* where a session goes that names no room */
-	bool fanout_session;                      /* false: one subscription per room and bridge */
+	char room[ROOM_MAX + 1]; /* where a session goes that names no room */
+	bool fanout_session;     /* false: one subscription per room and bridge */
 	enum chat_language language;
 	char system_sender[SYSTEM_SENDER_MAX + 1];
-	char allowed_origins[ORIGINS_MAX + 1];    /* "*", or exact origins with commas, or "" for none */
+	char allowed_origins[ORIGINS_MAX + 1]; /* "*", or exact origins with commas, or "" for none */
 	uint32_t max_frame_bytes;
 	uint32_t header_timeout_ms;
 	uint32_t max_sessions;
 	uint32_t max_sessions_per_user;
 	uint32_t outbox_bytes;
-	uint32_t outbox_ms;                       /* plugin_opt_outbox_seconds */
+	uint32_t outbox_ms; /* plugin_opt_outbox_seconds */
 	uint32_t ping_interval_ms;
 	uint32_t ping_timeout_ms;
-	uint32_t connect_rate;                    /* plugin_opt_rate_connects, per second and address; 0 = off */
+	uint32_t connect_rate; /* plugin_opt_rate_connects, per second and address; 0 = off */
 	uint32_t connect_burst;
 };
 
@@ -66,7 +68,8 @@ struct bridge_settings {
  * The caller wipes and frees it. */
 char *settings_to_line(const struct bridge_settings *s);
 
-/* True and *out filled; else false and a reason (static text) in *why. Checks every field's type and bounds. */
+/* True and *out filled; else false and a reason (static text) in *why. Checks every field's type and bounds.
+ */
 bool settings_from_line(const char *line, size_t len, struct bridge_settings *out, const char **why);
 
 #endif

@@ -24,9 +24,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define ROOM_MAX 64                          /* bytes of a room name */
-#define TOPIC_LEVEL_MAX (3 * IDENTITY_MAX)   /* bytes of an encoded address */
-#define TOPIC_ROOT_MAX 64                    /* bytes of the root */
+#define ROOM_MAX 64                        /* bytes of a room name */
+#define TOPIC_LEVEL_MAX (3 * IDENTITY_MAX) /* bytes of an encoded address */
+#define TOPIC_ROOT_MAX 64                  /* bytes of the root */
 
 enum topic_kind {
 	TOPIC_OUTSIDE, /* not under the root: not ours */

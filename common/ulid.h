@@ -12,8 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define ULID_LEN 26      /* characters, without a NUL */
-#define ULID_RANDOM 10   /* bytes */
+#define ULID_LEN 26    /* characters, without a NUL */
+#define ULID_RANDOM 10 /* bytes */
 
 /* All zero is a fresh generator. */
 struct ulid_clock {

@@ -130,9 +130,9 @@ static void stands_in_for_recv(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(passes_masked_frames),
-		cmocka_unit_test(finds_an_unmasked_frame),
-		cmocka_unit_test(stands_in_for_recv),
+	    cmocka_unit_test(passes_masked_frames),
+	    cmocka_unit_test(finds_an_unmasked_frame),
+	    cmocka_unit_test(stands_in_for_recv),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,9 +12,9 @@
 
 #include <cmocka.h>
 
-#define UPGRADE                                                                                               \
-	"GET /ws/alice+x@example.org?room=a,b HTTP/1.1\r\nHost: localhost:8000\r\nUpgrade: websocket\r\n"         \
-	"Connection: keep-alive, Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"                      \
+#define UPGRADE                                                                                              \
+	"GET /ws/alice+x@example.org?room=a,b HTTP/1.1\r\nHost: localhost:8000\r\nUpgrade: websocket\r\n"        \
+	"Connection: keep-alive, Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"                     \
 	"Sec-WebSocket-Version: 13\r\nOrigin: http://localhost\r\n\r\n"
 
 /* Parses a copy that ends at a page which cannot be read. */
@@ -80,8 +80,10 @@ static void reads_the_fields(void **state)
 {
 	(void)state;
 	struct http_head head;
-	const char *text = "POST / HTTP/1.1\r\nhOsT:a\r\nAuthorization:\t Bearer x \t\r\nUpgrade: h2c\r\nContent-Length: 10\r\n"
-	                   "Sec-WebSocket-Protocol: bearer, abc\r\nSec-WebSocket-Protocol: second\r\nX: \x80\xff\r\nEmpty:\r\n\r\n";
+	const char *text =
+	    "POST / HTTP/1.1\r\nhOsT:a\r\nAuthorization:\t Bearer x \t\r\nUpgrade: h2c\r\nContent-Length: 10\r\n"
+	    "Sec-WebSocket-Protocol: bearer, abc\r\nSec-WebSocket-Protocol: second\r\nX: "
+	    "\x80\xff\r\nEmpty:\r\n\r\n";
 	assert_int_equal(parse_guarded(text, strlen(text), &head, NULL), HTTP_HEAD_DONE);
 	assert_span(head.host, "a");
 	assert_span(head.authorization, "Bearer x");
@@ -108,38 +110,38 @@ static void refuses_what_is_malformed(void **state)
 {
 	(void)state;
 	static const char *const bad[] = {
-		"\r\n\r\n",
-		"GET\r\n\r\n",
-		"GET / \r\n\r\n",
-		"GET  / HTTP/1.1\r\nHost: a\r\n\r\n",
-		" GET / HTTP/1.1\r\nHost: a\r\n\r\n",
-		"G(T / HTTP/1.1\r\nHost: a\r\n\r\n",
-		"GET /a b HTTP/1.1\r\nHost: a\r\n\r\n",
-		"GET /\x01 HTTP/1.1\r\nHost: a\r\n\r\n",
-		"GET /\x7f HTTP/1.1\r\nHost: a\r\n\r\n",
-		"GET / HTTP/1.1 \r\nHost: a\r\n\r\n",
-		"GET / http/1.1\r\nHost: a\r\n\r\n",
-		"GET / HTTP/x.1\r\nHost: a\r\n\r\n",
-		"GET / HTTP/1-1\r\nHost: a\r\n\r\n",
-		"GET / HTTP/1.x\r\nHost: a\r\n\r\n",
-		"GET / HTTP/1.1\nHost: a\r\n\r\n",
-		"GET / HTTP/1.1\r\nHost: a\n\r\n",
-		"GET / HTTP/1.1\r\nHost: a\r\n\n",
-		"GET / HTTP/1.1\r\nHost : a\r\n\r\n",
-		"GET / HTTP/1.1\r\n: a\r\n\r\n",
-		"GET / HTTP/1.1\r\nHost\r\n\r\n",
-		"GET / HTTP/1.1\r\nHost: a\r\n folded\r\n\r\n",
-		"GET / HTTP/1.1\r\nHost: a\x01\r\n\r\n",
-		"GET / HTTP/1.1\r\nHost: a\x7f\r\n\r\n",
-		"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
-		"GET / HTTP/1.1\r\nHost: a\r\nOrigin: a\r\nOrigin: b\r\n\r\n",
-		"GET / HTTP/1.1\r\nHost: a\r\nAuthorization: a\r\nAuthorization: b\r\n\r\n",
-		"GET / HTTP/1.1\r\nHost: a\r\nSec-WebSocket-Key: a\r\nSec-WebSocket-Key: b\r\n\r\n",
-		"GET / HTTP/1.1\r\nHost: a\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Version: 13\r\n\r\n",
-		"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n",
-		"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n",
-		"GET / HTTP/1.1\r\nHost: a\r\nContent-Length:\r\n\r\n",
-		"GET / HTTP/1.1\r\nNo-Host: a\r\n\r\n",
+	    "\r\n\r\n",
+	    "GET\r\n\r\n",
+	    "GET / \r\n\r\n",
+	    "GET  / HTTP/1.1\r\nHost: a\r\n\r\n",
+	    " GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+	    "G(T / HTTP/1.1\r\nHost: a\r\n\r\n",
+	    "GET /a b HTTP/1.1\r\nHost: a\r\n\r\n",
+	    "GET /\x01 HTTP/1.1\r\nHost: a\r\n\r\n",
+	    "GET /\x7f HTTP/1.1\r\nHost: a\r\n\r\n",
+	    "GET / HTTP/1.1 \r\nHost: a\r\n\r\n",
+	    "GET / http/1.1\r\nHost: a\r\n\r\n",
+	    "GET / HTTP/x.1\r\nHost: a\r\n\r\n",
+	    "GET / HTTP/1-1\r\nHost: a\r\n\r\n",
+	    "GET / HTTP/1.x\r\nHost: a\r\n\r\n",
+	    "GET / HTTP/1.1\nHost: a\r\n\r\n",
+	    "GET / HTTP/1.1\r\nHost: a\n\r\n",
+	    "GET / HTTP/1.1\r\nHost: a\r\n\n",
+	    "GET / HTTP/1.1\r\nHost : a\r\n\r\n",
+	    "GET / HTTP/1.1\r\n: a\r\n\r\n",
+	    "GET / HTTP/1.1\r\nHost\r\n\r\n",
+	    "GET / HTTP/1.1\r\nHost: a\r\n folded\r\n\r\n",
+	    "GET / HTTP/1.1\r\nHost: a\x01\r\n\r\n",
+	    "GET / HTTP/1.1\r\nHost: a\x7f\r\n\r\n",
+	    "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+	    "GET / HTTP/1.1\r\nHost: a\r\nOrigin: a\r\nOrigin: b\r\n\r\n",
+	    "GET / HTTP/1.1\r\nHost: a\r\nAuthorization: a\r\nAuthorization: b\r\n\r\n",
+	    "GET / HTTP/1.1\r\nHost: a\r\nSec-WebSocket-Key: a\r\nSec-WebSocket-Key: b\r\n\r\n",
+	    "GET / HTTP/1.1\r\nHost: a\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Version: 13\r\n\r\n",
+	    "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n",
+	    "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n",
+	    "GET / HTTP/1.1\r\nHost: a\r\nContent-Length:\r\n\r\n",
+	    "GET / HTTP/1.1\r\nNo-Host: a\r\n\r\n",
 	};
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
 		if (parse(bad[i]) != HTTP_HEAD_BAD)
@@ -210,10 +212,10 @@ static void decodes_once(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(reads_an_upgrade),          cmocka_unit_test(waits_at_every_length),
-		cmocka_unit_test(reads_the_fields),          cmocka_unit_test(refuses_what_is_malformed),
-		cmocka_unit_test(bounds_the_head),           cmocka_unit_test(survives_anything),
-		cmocka_unit_test(decodes_once),
+	    cmocka_unit_test(reads_an_upgrade), cmocka_unit_test(waits_at_every_length),
+	    cmocka_unit_test(reads_the_fields), cmocka_unit_test(refuses_what_is_malformed),
+	    cmocka_unit_test(bounds_the_head),  cmocka_unit_test(survives_anything),
+	    cmocka_unit_test(decodes_once),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

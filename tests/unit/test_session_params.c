@@ -43,10 +43,10 @@ static void refuses_other_paths(void **state)
 {
 	(void)state;
 	static const char *const bad[] = {
-		"/ws/",           "/ws/alice",       "/ws/a%20b@x.org",     "/ws/a/b@x.org", "/ws/a@x.org/",
-		"/ws/a@x.org%00", "/ws/a@x.org%0",   "/ws/a@x.org%zz",      "/ws/@x.org",    "/ws/a@",
-		"/ws/a%C3%A9@x",  "/ws/a@x.org%0A",  "/ws/a@x..org",        "/ws?a@x.org",   "/wsa@x.org",
-		"/ws/a;b@x.org",
+	    "/ws/",         "/ws/alice",      "/ws/a%20b@x.org", "/ws/a/b@x.org",
+	    "/ws/a@x.org/", "/ws/a@x.org%00", "/ws/a@x.org%0",   "/ws/a@x.org%zz",
+	    "/ws/@x.org",   "/ws/a@",         "/ws/a%C3%A9@x",   "/ws/a@x.org%0A",
+	    "/ws/a@x..org", "/ws?a@x.org",    "/wsa@x.org",      "/ws/a;b@x.org",
 	};
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
 		if (parse(bad[i]) == NULL)
@@ -59,8 +59,9 @@ static void refuses_other_paths(void **state)
 static void takes_parameters(void **state)
 {
 	(void)state;
-	assert_null(parse("/ws/a@x.org?room=a,b,a&device=My-phone_1&since=01JDABCDEFGHJKMNPQRSTVWXYZ&events=typing,presence&"
-	                  "echo=1&theme=dark&&x"));
+	assert_null(parse(
+	    "/ws/a@x.org?room=a,b,a&device=My-phone_1&since=01JDABCDEFGHJKMNPQRSTVWXYZ&events=typing,presence&"
+	    "echo=1&theme=dark&&x"));
 	assert_int_equal(params.room_count, 2);
 	assert_string_equal(params.rooms[0], "a");
 	assert_string_equal(params.rooms[1], "b");
@@ -78,9 +79,10 @@ static void names_bad_parameters(void **state)
 {
 	(void)state;
 	static const char *const bad[] = {
-		"room=",       "room",          "room=A",      "room=a,,b",     "room=a,",     "room=%2",   "device=",
-		"device=a.b",  "device=a%20b",  "since=x",     "since=",        "events=",     "events=x",  "events=typing,",
-		"echo=2",      "echo=",         "echo",        "room=a&room=b", "echo=1&echo=1",
+	    "room=",   "room",    "room=A",        "room=a,,b",      "room=a,",
+	    "room=%2", "device=", "device=a.b",    "device=a%20b",   "since=x",
+	    "since=",  "events=", "events=x",      "events=typing,", "echo=2",
+	    "echo=",   "echo",    "room=a&room=b", "echo=1&echo=1",
 	};
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
 		char target[256];
@@ -110,7 +112,8 @@ static void names_bad_parameters(void **state)
 static void survives_anything(void **state)
 {
 	(void)state;
-	static const char text[] = "/ws/a%2Bb@x.org?room=a,b&device=d&since=01JDABCDEFGHJKMNPQRSTVWXYZ&events=typing&echo=1";
+	static const char text[] =
+	    "/ws/a%2Bb@x.org?room=a,b&device=d&since=01JDABCDEFGHJKMNPQRSTVWXYZ&events=typing&echo=1";
 	unsigned seed = 1;
 	for (int round = 0; round < 200000; round++) {
 		size_t n = (size_t)rand_r(&seed) % sizeof text;
@@ -127,9 +130,9 @@ static void survives_anything(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(takes_every_address),  cmocka_unit_test(refuses_other_paths),
-		cmocka_unit_test(takes_parameters),     cmocka_unit_test(names_bad_parameters),
-		cmocka_unit_test(survives_anything),
+	    cmocka_unit_test(takes_every_address), cmocka_unit_test(refuses_other_paths),
+	    cmocka_unit_test(takes_parameters),    cmocka_unit_test(names_bad_parameters),
+	    cmocka_unit_test(survives_anything),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
