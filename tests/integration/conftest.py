@@ -1,12 +1,19 @@
 """Fixtures: brokers (a factory), broker (plugin alone), chat (plugin and bridge)."""
 
 import faulthandler
+import os
 
 import pytest
 
-from harness.broker import Broker
+from harness.broker import MOSQUITTO, PLUGIN, Broker
 
 SHOWN = 60000  # characters of a log in the report of a failure
+
+
+def pytest_sessionstart(session):
+    for path in (MOSQUITTO, PLUGIN):
+        if not os.path.exists(path):
+            pytest.exit("%s is not there (build first, or set CHAT_BUILD_DIR)" % path, returncode=3)
 
 
 @pytest.fixture

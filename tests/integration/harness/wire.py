@@ -13,6 +13,7 @@ import urllib.parse
 from .dialogue import MARKER, TIMEOUT, Closed, Dialogue, Frame
 
 CONNECT, CONNACK, PUBLISH, PUBACK, PUBREC, PUBREL, PUBCOMP = 1, 2, 3, 4, 5, 6, 7
+NO_MATCHING_SUBSCRIBERS = 0x10  # an acceptance all the same
 SUBSCRIBE, SUBACK, UNSUBSCRIBE, UNSUBACK, PINGREQ, PINGRESP, DISCONNECT = 8, 9, 10, 11, 12, 13, 14
 
 # Property identifiers by name, with how they are written: 1, 2, 4 byte numbers, v(arint), s(tring), b(inary), p(air)
@@ -298,6 +299,8 @@ class Mqtt(Dialogue):
         if answer is None:
             return None
         code = answer[2] if len(answer) > 2 else 0
+        if code == NO_MATCHING_SUBSCRIBERS:
+            code = 0
         if qos == 2 and code < 0x80:
             self.packet(PUBREL, 2, number)
             if self._wait(PUBCOMP, number) is None:
