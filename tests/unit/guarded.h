@@ -23,7 +23,8 @@ static inline char *guarded_space(unsigned slot, size_t n)
 	static char *end[GUARDED_SLOTS];
 
 	if (!end[slot]) {
-		char *area = mmap(NULL, 2 * GUARDED_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		char *area =
+		    mmap(NULL, 2 * GUARDED_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 		assert_true(area != MAP_FAILED);
 		assert_int_equal(mprotect(area + GUARDED_BYTES, GUARDED_BYTES, PROT_NONE), 0);
