@@ -56,7 +56,7 @@ def pytest_runtest_makereport(item, call):
     if not report.failed:
         return
     for one in getattr(item, "chat_brokers", []):
-        report.sections.append(("dialogue", "\n".join(one.transcript)[-SHOWN:]))
+        report.sections.append(("dialogue", "\n".join(one.transcript[-60:])))
         try:
             log = one.log()
         except OSError:

@@ -38,7 +38,7 @@ with open(os.path.join(folder, "part"), "w") as f:
 os.rename(os.path.join(folder, "part"), os.path.join(folder, "seen-%d" % number))
 def say(text):
     os.write(2, text.encode() + b"\n")
-%s
+#BODY#
 '''
 LIVE = '''
 os.write(3, b"ready\\n")
@@ -49,7 +49,7 @@ while control.read(1):
 
 def fake_broker(brokers, body=LIVE, start=True, **options):
     broker = brokers(start=False)
-    program = broker.file("fake-bridge", FAKE % body, 0o755)
+    program = broker.file("fake-bridge", FAKE.replace("#BODY#", body), 0o755)
     broker.options.update({"bridge_program": program, **options})
     if start:
         broker.start()
@@ -179,9 +179,8 @@ def test_who_may_use_the_internal_listener(brokers):
     assert broker.mqtt_refused("$chat-bridge", client_id="chat-bridge-0", password=secret) == 0x87
     # Nearly right is wrong.
     for wrong in (secret[:-1], secret + "0", secret.upper() if secret.upper() != secret else "x", secret[:-1] + ("0" if secret[-1] != "0" else "1"),
-                  "0" + secret[1:] if secret[0] != "0" else "1" + secret[1:], secret + "\0x"):
-        broker.allow(".*")
-        assert broker.mqtt_refused(A, client_id="ws-1", password=wrong, unix=broker.socket_path) in (0x87, None, 0x81)
+                  "0" + secret[1:] if secret[0] != "0" else "1" + secret[1:]):
+        assert broker.mqtt_refused(A, client_id="ws-1", password=wrong, unix=broker.socket_path) == 0x87
 
 
 def test_the_origin_of_a_session_comes_back(brokers):
@@ -297,8 +296,8 @@ def test_a_bridge_that_says_something_else(brokers):
 
 
 @pytest.mark.parametrize("how, pattern", [
-    ("sys.exit(7)", r"7"), ("os.kill(os.getpid(), 9)", r"(?i)signal 9|SIGKILL|killed"), ("os.abort()", r"(?i)signal 6|SIGABRT|abort"),
-    ("sys.exit(0)", r"0"),
+    ("sys.exit(7)", r"(code|status) 7"), ("os.kill(os.getpid(), 9)", r"signal 9|killed"),
+    ("os.abort()", r"signal 6|abort"), ("sys.exit(0)", r"(code|status) 0"),
 ])
 def test_deaths_are_logged_and_restarted_with_back_off(brokers, how, pattern):
     """100 ms, doubling; the log says how it ended and when the next start is."""
@@ -328,8 +327,8 @@ while number == 0 and not os.path.exists(os.path.join(folder, "go")):
     # 200, 400, 800, 1600 ms (and a start of Python each)
     assert 0.15 < gaps[0] < 1.5 and gaps[1] > 0.35 and gaps[2] > 0.7 and gaps[3] > 1.4, gaps
     assert gaps[3] < 5
-    assert re.search(r"(?i)chat-bridge.*(%s).*\bms\b|chat-bridge.*(%s).*next" % (pattern, pattern), broker.log()[since:]), \
-        broker.log()[since:]
+    for delay in (100, 200, 400, 800):
+        assert re.search(r"(?i)bridge.*(%s).*\b%d ms\b" % (pattern, delay), broker.log()[since:]), broker.log()[since:]
     alice, bob = broker.mqtt(A), broker.mqtt(B).read_room()
     alice.send({"message": "nobody minds"})
     bob.expect_message("nobody minds", A)
