@@ -1,0 +1,121 @@
+/*
+ * Replies to an author: exact bytes, and every size of buffer.
+ */
+#include "common/reply.h"
+
+#include "tests/unit/guarded.h"
+
+#include "common/json.h"
+
+/* One of the three, into cap bytes. */
+typedef size_t (*writer)(char *out, size_t cap);
+
+static size_t whole_ack(char *out, size_t cap)
+{
+	return reply_ack("q\"\n", 3, "01JD", "2026", out, cap);
+}
+
+static size_t bare_ack(char *out, size_t cap)
+{
+	return reply_ack("q", 1, NULL, NULL, out, cap);
+}
+
+static size_t whole_error(char *out, size_t cap)
+{
+	return reply_error(CHAT_ERROR_UNKNOWN_FIELD, CHAT_ENGLISH, "System", "a\"b", "r\\", 2, out, cap);
+}
+
+static size_t bare_error(char *out, size_t cap)
+{
+	return reply_error(CHAT_ERROR_TOO_LONG, CHAT_SPANISH, "Sistema", NULL, NULL, 0, out, cap);
+}
+
+static size_t offline(char *out, size_t cap)
+{
+	return reply_recipient_offline(CHAT_ENGLISH, "System", "bob@x.org", out, cap);
+}
+
+static size_t offline_in_spanish(char *out, size_t cap)
+{
+	return reply_recipient_offline(CHAT_SPANISH, "Sistema", "bob@x.org", out, cap);
+}
+
+static void exact_bytes_in_every_buffer(void **state)
+{
+	static const struct {
+		writer write;
+		const char *expected;
+	} cases[] = {
+	    {whole_ack, "{\"type\":\"ack\",\"ref\":\"q\\\"\\n\",\"id\":\"01JD\",\"timestamp\":\"2026\"}"},
+	    {bare_ack, "{\"type\":\"ack\",\"ref\":\"q\"}"},
+	    {whole_error, "{\"type\":\"error\",\"code\":\"unknown_field\",\"message\":\"this field is not "
+	                  "known\",\"sender\":\"System\","
+	                  "\"field\":\"a\\\"b\",\"ref\":\"r\\\\\"}"},
+	    {bare_error,
+	     "{\"type\":\"error\",\"code\":\"too_long\",\"message\":\"demasiado largo\",\"sender\":\"Sistema\"}"},
+	    {offline, "{\"type\":\"system\",\"code\":\"recipient_offline\",\"sender\":\"System\",\"message\":"
+	              "\"bob@x.org is not connected\"}"},
+	    {offline_in_spanish, "{\"type\":\"system\",\"code\":\"recipient_offline\",\"sender\":\"Sistema\","
+	                         "\"message\":\"bob@x.org no está "
+	                         "conectado\"}"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		size_t n = strlen(cases[i].expected);
+
+		for (size_t cap = 0; cap <= n + 3; cap++) {
+			char *out = guarded_space(0, cap);
+
+			assert_int_equal(cases[i].write(out, cap), cap > n ? n : 0);
+			if (cap > n)
+				assert_string_equal(out, cases[i].expected);
+		}
+	}
+}
+
+/* With everything in it escaped, the largest still fits and is JSON. */
+static void the_largest(void **state)
+{
+	char ref[REPLY_REF_MAX], field[REPLY_FIELD_MAX + 1], sender[65], recipient[255];
+	char *out = guarded_space(0, REPLY_MAX);
+	size_t written[3];
+
+	(void)state;
+	memset(ref, 1, sizeof(ref));
+	memset(field, '"', REPLY_FIELD_MAX);
+	field[REPLY_FIELD_MAX] = '\0';
+	memset(sender, 2, 64);
+	sender[64] = '\0';
+	memset(recipient, 'x', 254);
+	recipient[254] = '\0';
+	for (int i = 0; i < 3; i++) {
+		struct json_reader reader;
+		struct json_member m;
+		enum json_status status;
+
+		if (i == 0)
+			written[i] = reply_ack(ref, sizeof(ref), "01JDABCDEFGHJKMNPQRSTVWXYZ", "2026-11-22T14:07:31.482Z",
+			                       out, REPLY_MAX);
+		else if (i == 1)
+			written[i] = reply_error(CHAT_ERROR_INVALID_REF, CHAT_SPANISH, sender, field, ref, sizeof(ref),
+			                         out, REPLY_MAX);
+		else
+			written[i] = reply_recipient_offline(CHAT_SPANISH, sender, recipient, out, REPLY_MAX);
+		assert_true(written[i] > 400);
+		json_reader_start(&reader, out, written[i]);
+		while ((status = json_reader_next(&reader, &m)) == JSON_MEMBER)
+			assert_int_equal(m.type, JSON_STRING);
+		assert_int_equal(status, JSON_END);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(exact_bytes_in_every_buffer),
+	    cmocka_unit_test(the_largest),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
