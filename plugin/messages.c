@@ -22,6 +22,7 @@
 #include "log.h"
 #include "notices.h"
 #include "options.h"
+#include "origin.h"
 #include "refs.h"
 #include "rooms.h"
 #include "schema.h"
@@ -85,28 +86,6 @@ static int sink(struct mosquitto_evt_message *ed)
 	return MOSQ_ERR_SUCCESS;
 }
 
-/* What a bridge's session put on its publish to know its own message again: appended to *list. */
-static int add_origin(mosquitto_property **list, const mosquitto_property *from)
-{
-	char *name, *value;
-	bool again = false;
-	int rc = MOSQ_ERR_SUCCESS;
-
-	while (from) {
-		from = mosquitto_property_read_string_pair(from, MQTT_PROP_USER_PROPERTY, &name, &value, again);
-		if (!from)
-			return MOSQ_ERR_SUCCESS;
-		again = true;
-		if (name && value && strcmp(name, PROPERTY_ORIGIN) == 0 && strlen(value) <= ORIGIN_MAX) {
-			rc = mosquitto_property_add_string_pair(list, MQTT_PROP_USER_PROPERTY, PROPERTY_ORIGIN, value);
-			from = NULL;
-		}
-		property_text_free(name);
-		property_text_free(value);
-	}
-	return rc;
-}
-
 /* The properties of a canonical message; seq 0 = none. NULL when out of memory; else the caller's. */
 static mosquitto_property *make_properties(const struct incoming *in, uint64_t seq)
 {
@@ -122,7 +101,7 @@ static mosquitto_property *make_properties(const struct incoming *in, uint64_t s
 	        MOSQ_ERR_SUCCESS ||
 	    (seq > 0 && mosquitto_property_add_string_pair(&list, MQTT_PROP_USER_PROPERTY, PROPERTY_SEQ,
 	                                                   number) != MOSQ_ERR_SUCCESS) ||
-	    (in->author->kind == CLIENT_SESSION && add_origin(&list, in->ed->properties) != MOSQ_ERR_SUCCESS)) {
+	    (in->author->kind == CLIENT_SESSION && origin_copy(&list, in->ed->properties) != MOSQ_ERR_SUCCESS)) {
 		mosquitto_property_free_all(&list);
 		return NULL;
 	}

@@ -16,6 +16,7 @@
 #include "messages.h"
 #include "notices.h"
 #include "options.h"
+#include "origin.h"
 #include "refs.h"
 #include "rooms.h"
 #include "table.h"
@@ -168,6 +169,12 @@ static bool start_parts(const struct host *host, const struct decision *d)
 		log_line(MOSQ_LOG_ERR, "the system gives no random numbers");
 		return false;
 	}
+	if (!origin_start() && !o->bridge_off) {
+		log_line(MOSQ_LOG_ERR,
+		         "this broker was built without mosquitto_property_read_string_pair for plugins, and "
+		         "libmosquitto.so.1, which also has it, was not found: install libmosquitto");
+		return false;
+	}
 	log_start(host, d);
 	return o->bridge_off || bridges_start(o, auth_credential(), host->plugin_path);
 }
@@ -217,6 +224,7 @@ void stop_all(void)
 		return;
 	state.started = false;
 	bridges_stop();
+	origin_stop();
 	auth_stop();
 	acl_stop();
 	messages_stop();
