@@ -183,7 +183,9 @@ static bool scan_digits(struct scan *s)
 
 	while (s->at < s->end && *s->at >= '0' && *s->at <= '9')
 		s->at++;
-	return s->at > start || invalid(s);
+	if (s->at == start)
+		return invalid(s);
+	return true;
 }
 
 static bool scan_number(struct scan *s)

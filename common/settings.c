@@ -122,20 +122,16 @@ static cJSON *to_tree(const struct bridge_settings *s)
 	for (size_t i = 0; tree && i < FIELD_COUNT; i++) {
 		const struct field *f = &fields[i];
 		const char *at = (const char *)s + f->offset;
-		const cJSON *added = NULL;
+		const cJSON *added;
 		uint32_t number;
 
-		switch (f->kind) {
-		case FIELD_NUMBER:
+		if (f->kind == FIELD_NUMBER) {
 			memcpy(&number, at, sizeof(number));
 			added = cJSON_AddNumberToObject(tree, f->name, number);
-			break;
-		case FIELD_TEXT:
+		} else if (f->kind == FIELD_TEXT) {
 			added = cJSON_AddStringToObject(tree, f->name, at);
-			break;
-		case FIELD_CHOICE:
+		} else {
 			added = cJSON_AddStringToObject(tree, f->name, f->choice[choice_get(s, f)]);
-			break;
 		}
 		if (!added) {
 			wipe(tree);

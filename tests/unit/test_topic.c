@@ -300,6 +300,11 @@ static void addresses_of_levels(void **state)
 	level_is("a@x%2E", NULL, NULL);
 	level_is("a%2Gb@x", NULL, NULL);
 	level_is("a%G2b@x", NULL, NULL);
+	level_is("a%/2b@x", NULL, NULL);
+	level_is("a%2:b@x", NULL, NULL);
+	level_is("a%g2b@x", NULL, NULL);
+	level_is("a%@2b@x", NULL, NULL);
+	level_is("a%`2b@x", NULL, NULL);
 	level_is("a%00b@x", NULL, NULL);
 	level_is("a%252Bb@x", "a%2Bb@x", "a%2Bb@x"); /* undone once, never twice */
 	level_is("a%2Bb%25@x", "a+b%@x", "a+b%@x");
