@@ -1,12 +1,16 @@
 /*
  * schema_driver.c - schema_parse as a filter, for tests in other languages.
  *
- * In, again and again until the end of the input:
- *   <payload bytes> <max_message_chars> <0 refuse | 1 drop unknown fields> <author> <room or address>\n<payload>
- * Out, one line for each, with tabs between its parts; text is in hex:
- *   message <canonical form> <ref>
- *   typing <typing event> <ref>
- *   error <name> <field> <ref>
+ * In, again and again until the end of the input: a line, then the payload.
+ *
+ *     <payload bytes> <max chars> <0 refuse, 1 drop unknown fields> <author> <room or address>
+ *
+ * Out, one line for each, with tabs between its parts; <> is text in hex:
+ *
+ *     message <canonical form> <ref>
+ *     typing <typing event> <ref>
+ *     error name <field> <ref>
+ *
  * id and timestamp of the canonical form are always the same.
  */
 #include "plugin/schema.h"
