@@ -10,8 +10,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define BRIDGE_LINE_MAX 900 /* bytes; the broker cuts its own lines at 1000. Longer ones go on in the next.  \
-	                         */
+#define BRIDGE_LINE_MAX                                                                                      \
+	900 /* bytes; the broker cuts its own lines at 1000. Longer ones go on in the next.                      \
+	     */
 
 struct bridge_log {
 	int fd; /* the non-blocking end of a pipe, owned; -1 = none */
