@@ -221,8 +221,7 @@ static void dropped_fields(void **state)
 			refused_with_drop(payload, CHAT_ERROR_UNKNOWN_FIELD, "k1");
 		refused(payload, CHAT_ERROR_UNKNOWN_FIELD, "k1");
 		/* a known key twice is seen however far behind, an unknown one only among the first */
-		payload[n] = '\0';
-		n += (size_t)snprintf(payload + n, sizeof(payload) - n, ",\"message\":1}");
+		assert_true(snprintf(payload + n, sizeof(payload) - n, ",\"message\":1}") > 0);
 		refused_with_drop(payload, CHAT_ERROR_DUPLICATE_KEY, "message");
 		refused(payload, CHAT_ERROR_DUPLICATE_KEY, "message");
 	}

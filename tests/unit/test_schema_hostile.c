@@ -251,7 +251,7 @@ static void no_quadratic_work(void **state)
 		memcpy(at + 6490, i < 39 ? "x\":1,     " : "x\":1}     ", 10);
 		at[6490] = (char)('0' + i);
 	}
-	memset(payload + 1 + 40 * 6500, ' ', SCHEMA_PAYLOAD_MAX - 1 - 40 * 6500);
+	memset(payload + 1 + (size_t)40 * 6500, ' ', SCHEMA_PAYLOAD_MAX - 1 - (size_t)40 * 6500);
 	assert_int_equal(ask_bytes(&c, payload, SCHEMA_PAYLOAD_MAX), CHAT_ERROR_UNKNOWN_FIELD);
 	assert_int_equal(clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &end), 0);
 	assert_true(end.tv_sec - start.tv_sec < 5);

@@ -343,14 +343,14 @@ static void changed_everywhere(void **state)
 	n = strlen(line);
 	for (size_t at = 0; at < n; at++) {
 		for (int bit = 0; bit < 8; bit++) {
-			line[at] ^= (char)(1 << bit);
+			line[at] = (char)((unsigned char)line[at] ^ 1U << bit);
 			why = NULL;
 			/* many a bit makes another sound value; then it is within its bounds */
 			if (!read_line(line, n, &out, &why))
 				assert_non_null(why);
 			else
 				assert_true(room_name_valid(out.room, strlen(out.room)) && out.max_sessions > 0);
-			line[at] ^= (char)(1 << bit);
+			line[at] = (char)((unsigned char)line[at] ^ 1U << bit);
 		}
 	}
 	free(line);
