@@ -96,7 +96,7 @@ class Dialogue:
 
     def say(self, arrow, what):
         text = what if isinstance(what, str) else repr(what)
-        self.broker.transcript.append("%s %s %s" % (self.name, arrow, text[:200]))
+        self.broker.transcript.append("%s %s %s" % (self.name, arrow, text[:160]))
 
     def _fail(self, text):
         __tracebackhide__ = True
