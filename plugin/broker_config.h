@@ -4,8 +4,8 @@
  * A plugin is told its own options and nothing else. To leave the operator's rules as they are,
  * this one has to know whether there are any: so it reads the broker's configuration file itself
  * (the path stands in the command line; include_dir is followed). It takes nothing from there but
- * the facts below, and where the file cannot be read (a broker that has dropped its privileges),
- * everything is as if nothing had been found.
+ * the facts below. Where the file cannot be read (a broker that has dropped its privileges), `complete`
+ * is false, and what was not found may be there all the same.
  */
 #ifndef CHAT_BROKER_CONFIG_H
 #define CHAT_BROKER_CONFIG_H

@@ -98,8 +98,3 @@ void clients_leave(const struct mosquitto *handle)
 	if (entry)
 		forget(entry);
 }
-
-size_t clients_count(void)
-{
-	return HASH_COUNT(state.all);
-}

@@ -11,9 +11,6 @@
 
 #include "common/identity.h"
 
-#include <stdbool.h>
-#include <stddef.h>
-
 struct mosquitto;
 
 enum client_kind {
@@ -41,8 +38,5 @@ const struct client *clients_find(const struct mosquitto *handle);
 
 /* This client is gone. A pointer that is not known is nothing to worry about. */
 void clients_leave(const struct mosquitto *handle);
-
-/* How many there are. */
-size_t clients_count(void);
 
 #endif

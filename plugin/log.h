@@ -19,7 +19,6 @@ enum log_cause {
 	LOG_CAUSE_RESERVED,   /* a client id or user name kept for the bridges */
 	LOG_CAUSE_CREDENTIAL, /* a stranger on the bridges' listener */
 	LOG_CAUSE_ANONYMOUS,  /* a publish without an address as user name */
-	LOG_CAUSE_REFUSED,    /* a refused publish */
 	LOG_CAUSE_MEMORY,     /* out of memory while serving a client */
 	LOG_CAUSE_NOTICE,     /* a notice that could not be sent */
 	LOG_CAUSE_COUNT

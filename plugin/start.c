@@ -23,8 +23,12 @@
 #include "typing.h"
 #include "users.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+
+#define OTHER_DESCRIPTORS 16384 /* for MQTT clients, listeners and files, beside the sessions */
 
 static struct {
 	bool started;
@@ -73,6 +77,14 @@ static bool check_host(const struct host *host)
 	return true;
 }
 
+#if BROKER_LINE_2_1
+#define UNREADABLE "they keep their say where they come after this plugin"
+#else
+#define UNREADABLE                                                                                           \
+	"they have the say over user names and over topics outside the chat's. Where there are none, write "     \
+	"plugin_opt_auth none and plugin_opt_other_topics allow"
+#endif
+
 static bool check_config(const struct broker_config *config, const struct options *options)
 {
 	if (config->per_listener_settings) {
@@ -82,12 +94,15 @@ static bool check_config(const struct broker_config *config, const struct option
 		return false;
 	}
 	if (!config->given)
-		log_line(MOSQ_LOG_WARNING, "the broker was started without a configuration file");
-	else if (!config->complete)
 		log_line(MOSQ_LOG_WARNING,
-		         "%s (or a file it includes) cannot be read by the broker's user: taken as if it had no "
-		         "password_file, no acl_file and no other plugin",
-		         config->file);
+		         "the broker's configuration file is not known, so it may hold a password_file, "
+		         "an acl_file or another plugin: " UNREADABLE);
+	else if (!config->complete)
+		log_line(
+		    MOSQ_LOG_WARNING,
+		    "%s (or a file it includes) cannot be read by the broker's user, so it may hold a password_file, "
+		    "an acl_file or another plugin: " UNREADABLE,
+		    config->file);
 	else if (!config->chat_listener && options->broker_socket[0] != '\0')
 		log_line(MOSQ_LOG_WARNING,
 		         "%s has no line `listener 0 %s`: without it no bridge can reach the broker", config->file,
@@ -97,13 +112,14 @@ static bool check_config(const struct broker_config *config, const struct option
 
 static struct decision decide(const struct options *options, const struct broker_config *config)
 {
-	bool rules = config->acl_file || config->other_plugin;
-	bool logins = config->password_file || config->psk_file || config->other_plugin;
+	/* What could not be read may hold rules, and saying yes for others would undo them. */
+	bool rules = !config->complete || config->acl_file || config->other_plugin;
+	bool logins = !config->complete || config->password_file || config->psk_file || config->other_plugin;
 	/* A closed broker (allow_anonymous is not on) stays closed unless somebody wrote down otherwise. */
-	bool closed = config->complete && !config->allow_anonymous;
+	bool closed = !config->allow_anonymous;
 	struct decision d;
 
-	d.defer_control = BROKER_LINE_2_1 ? config->other_plugin : true;
+	d.defer_control = BROKER_LINE_2_1 ? config->other_plugin || !config->complete : true;
 	d.admit_others = !BROKER_LINE_2_1 && (options->auth_given || (!logins && !closed));
 	if (options->other_topics != OTHER_UNSET)
 		d.defer = options->other_topics == OTHER_DEFER;
@@ -111,6 +127,29 @@ static struct decision decide(const struct options *options, const struct broker
 		/* 2.1 would take our "not mine" for consent where a plugin before us has deferred. */
 		d.defer = BROKER_LINE_2_1 ? config->other_plugin_earlier : rules;
 	return d;
+}
+
+/* The broker takes the soft limit of descriptors as it finds it, which is often 1024: far fewer than the
+ * sessions that the options allow. What the system allows beyond is taken here, for the bridges too. */
+static void raise_descriptor_limit(void)
+{
+	rlim_t sessions = (rlim_t)state.options.bridges * state.options.max_sessions;
+	rlim_t wanted = sessions + OTHER_DESCRIPTORS;
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+		return;
+	if (limit.rlim_cur < wanted && limit.rlim_cur < limit.rlim_max) {
+		limit.rlim_cur = wanted < limit.rlim_max ? wanted : limit.rlim_max;
+		if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+			log_line(MOSQ_LOG_WARNING, "the limit of open files cannot be raised: %s", strerror(errno));
+	}
+	if (limit.rlim_cur < sessions)
+		log_line(MOSQ_LOG_WARNING,
+		         "at most %llu open files are allowed, but plugin_opt_max_sessions is %u: raise the limit "
+		         "(LimitNOFILE "
+		         "of the systemd unit, ulimit -n)",
+		         (unsigned long long)limit.rlim_cur, (unsigned)state.options.max_sessions);
 }
 
 /* One line that says what was chosen. */
@@ -176,6 +215,8 @@ static bool start_parts(const struct host *host, const struct decision *d)
 		return false;
 	}
 	log_start(host, d);
+	if (!o->bridge_off)
+		raise_descriptor_limit();
 	return o->bridge_off || bridges_start(o, auth_credential(), host->plugin_path);
 }
 
