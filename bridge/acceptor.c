@@ -40,6 +40,7 @@ struct visitor {
 	uint32_t head_len, head_cap;
 	char *answer;
 	uint32_t answer_len, answer_off;
+	bool on_spare; /* holds the descriptor that is kept for refusing */
 	char address[46];
 };
 
@@ -68,6 +69,10 @@ static void visitor_free(struct visitor *v, bool keep_fd)
 	else
 		a->last = v->prev;
 	a->count--;
+	if (v->on_spare) {
+		a->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+		a->short_of = true;
+	}
 	free(v->head);
 	free(v->answer);
 	free(v);
@@ -430,12 +435,13 @@ static bool take_token(struct acceptor *a, const struct sockaddr_storage *from)
 	return true;
 }
 
-static void welcome(struct acceptor *a, int fd, const struct sockaddr_storage *from)
+/* NULL: it is refused or gone already. */
+static struct visitor *welcome(struct acceptor *a, int fd, const struct sockaddr_storage *from)
 {
 	struct visitor *v = calloc(1, sizeof *v);
 	if (v == NULL) {
 		(void)close(fd);
-		return;
+		return NULL;
 	}
 	v->watcher.fd = fd;
 	v->watcher.on_ready = on_visitor;
@@ -444,7 +450,7 @@ static void welcome(struct acceptor *a, int fd, const struct sockaddr_storage *f
 	if (!loop_watch(&a->bridge->loop, &v->watcher)) {
 		free(v);
 		(void)close(fd);
-		return;
+		return NULL;
 	}
 	v->prev = a->last;
 	if (a->last != NULL)
@@ -468,30 +474,34 @@ static void welcome(struct acceptor *a, int fd, const struct sockaddr_storage *f
 		log_limited(&limit, a->bridge->loop.now_ms, LOG_LEVEL_WARNING,
 		            "too many connections from %s (rate_connects)", v->address);
 		refuse(v, &too_many_requests);
+		return NULL;
 	}
-	/* the edge of what has arrived already comes with the registration */
+	return v; /* the edge of what has arrived already comes with the registration */
 }
 
-/* Out of descriptors: one is kept spare for telling the next in line. */
-static void turn_away(struct acceptor *a)
+/* Out of descriptors: a spare one serves to tell those who wait, one after the other.
+ * True when somebody may still wait (accept() does not say: it wants a descriptor first). */
+static bool turn_away(struct acceptor *a)
 {
 	static struct log_limit limit;
 	log_limited(&limit, a->bridge->loop.now_ms, LOG_LEVEL_ERROR,
 	            "out of file descriptors, new connections get 503 (raise LimitNOFILE)");
-	if (a->spare_fd >= 0)
-		(void)close(a->spare_fd);
-	int fd = accept4(a->listener.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-	if (fd >= 0) {
-		char answer[ANSWER_MAX];
-		int n = format_answer(answer, sizeof answer, &overloaded, NULL, false);
-		char sink[2048];
-		(void)recv(fd, sink, sizeof sink, MSG_DONTWAIT); /* else closing resets, and the answer is lost */
-		(void)send(fd, answer, (size_t)n, MSG_NOSIGNAL | MSG_DONTWAIT);
-		(void)shutdown(fd, SHUT_WR);
-		(void)close(fd);
-		a->refused_total++;
+	if (a->spare_fd < 0)
+		return true;
+	struct sockaddr_storage from = {0};
+	socklen_t len = sizeof from;
+	(void)close(a->spare_fd);
+	a->spare_fd = -1;
+	int fd = accept4(a->listener.fd, (struct sockaddr *)&from, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	bool nobody = fd < 0 && errno == EAGAIN;
+	struct visitor *v = fd >= 0 ? welcome(a, fd, &from) : NULL;
+	if (v != NULL) {
+		v->on_spare = true;
+		refuse(v, &overloaded);
+	} else {
+		a->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	}
-	a->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	return !nobody;
 }
 
 static void accept_all(struct acceptor *a)
@@ -501,18 +511,24 @@ static void accept_all(struct acceptor *a)
 		socklen_t len = sizeof from;
 		int fd = accept4(a->listener.fd, (struct sockaddr *)&from, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd >= 0) {
-			welcome(a, fd, &from);
-		} else if (errno == EMFILE || errno == ENFILE) {
-			turn_away(a);
-			a->short_of = a->spare_fd < 0;
-		} else {
-			a->short_of = errno == ENOBUFS || errno == ENOMEM;
-			if (a->short_of || errno == EAGAIN)
-				return;
+			(void)welcome(a, fd, &from);
+			continue;
 		}
-		if (a->short_of)
+		switch (errno) {
+		case EMFILE:
+		case ENFILE:
+			a->short_of = turn_away(a);
 			return;
-		/* else that one connection has failed: EINTR, ECONNABORTED, network errors */
+		case ENOBUFS:
+		case ENOMEM:
+			a->short_of = true;
+			return;
+		case EAGAIN:
+			a->short_of = false;
+			return;
+		default: /* that one connection has failed: EINTR, ECONNABORTED, network errors */
+			break;
+		}
 	}
 }
 

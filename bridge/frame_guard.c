@@ -9,7 +9,7 @@
 
 struct guarded {
 	struct frame_guard guard;
-	void (*on_violation)(void *user);
+	void (*on_violation)(void *user, const char *violation);
 	void *user;
 };
 
@@ -26,7 +26,7 @@ static size_t head_size(uint8_t second)
 size_t frame_guard_scan(struct frame_guard *g, const uint8_t *bytes, size_t n)
 {
 	size_t at = 0;
-	if (g->violated)
+	if (g->violation != NULL)
 		return 0;
 	while (at < n) {
 		if (g->payload_left > 0) {
@@ -36,10 +36,16 @@ size_t frame_guard_scan(struct frame_guard *g, const uint8_t *bytes, size_t n)
 			continue;
 		}
 		g->head[g->head_len++] = bytes[at];
-		if (g->head_len == 2 && !(bytes[at] & 0x80)) {
-			g->violated = true;
-			return at > 0 ? at - 1 : 0; /* its first byte goes as well, where it is still here */
-		}
+		if (g->head_len == 2)
+			g->violation = !(bytes[at] & 0x80) ? "client frames must be masked"
+			               : (g->head[0] & 0x08) && (bytes[at] & 0x7f) > 125
+			                   ? "control frames have at most 125 bytes"
+			                   : NULL;
+		else if (g->head_len == 3 && (g->head[1] & 0x7f) == 127 && (bytes[at] & 0x80))
+			g->violation = "a length has at most 63 bits";
+		if (g->violation != NULL)
+			/* the bytes of its head that are still here go as well */
+			return at + 1 >= g->head_len ? at + 1 - g->head_len : 0;
 		at++;
 		if (g->head_len < 2 || g->head_len < head_size(g->head[1]))
 			continue;
@@ -49,14 +55,13 @@ size_t frame_guard_scan(struct frame_guard *g, const uint8_t *bytes, size_t n)
 			for (size_t i = 2; i < head_size(g->head[1]); i++)
 				length = length << 8 | g->head[i];
 		}
-		/* a length with its top bit set is refused by the parser behind us */
-		g->payload_left = (length & 0x7fffffffffffffffu) + 4; /* the masking key */
+		g->payload_left = length + 4; /* the masking key */
 		g->head_len = 0;
 	}
 	return n;
 }
 
-bool frame_guard_start(int fd, void (*on_violation)(void *user), void *user)
+bool frame_guard_start(int fd, void (*on_violation)(void *user, const char *violation), void *user)
 {
 	if (fd >= table_size) {
 		int size = table_size > 0 ? table_size : 1024;
@@ -88,9 +93,11 @@ void frame_guard_stop(int fd)
 	table[fd] = NULL;
 }
 
-bool frame_guard_feed(int fd, const uint8_t *bytes, size_t n)
+const char *frame_guard_feed(int fd, const uint8_t *bytes, size_t n)
 {
-	return fd >= table_size || table[fd] == NULL || frame_guard_scan(&table[fd]->guard, bytes, n) == n;
+	if (fd >= table_size || table[fd] == NULL || frame_guard_scan(&table[fd]->guard, bytes, n) == n)
+		return NULL;
+	return table[fd]->guard.violation;
 }
 
 /* Stands in for the C library's. Everything but guarded stream sockets passes untouched. */
@@ -100,12 +107,12 @@ __attribute__((visibility("default"))) ssize_t recv(int fd, void *buffer, size_t
 	if (n <= 0 || fd >= table_size || table[fd] == NULL || (flags & MSG_PEEK))
 		return n;
 	struct guarded *g = table[fd];
-	bool before = g->guard.violated;
+	bool before = g->guard.violation != NULL;
 	size_t fine = frame_guard_scan(&g->guard, buffer, (size_t)n);
 	if (fine == (size_t)n)
 		return n;
 	if (!before)
-		g->on_violation(g->user);
+		g->on_violation(g->user, g->guard.violation);
 	if (fine > 0)
 		return (ssize_t)fine;
 	errno = EAGAIN; /* nothing for the parser; the owner closes the connection at the end of the round */

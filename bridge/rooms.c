@@ -87,9 +87,10 @@ static uint16_t send_subscription(struct rooms *r, const struct room *room, enum
 
 static void subscribe_room(struct rooms *r, struct room *room)
 {
-	if (r->bridge->settings.fanout_session || r->link.state != LINK_UP)
+	if (r->link.state != LINK_UP)
 		return;
-	if (room->subscription == ROOM_UNSUBSCRIBED && room->member_count > 0) {
+	bool shared = !r->bridge->settings.fanout_session;
+	if (shared && room->subscription == ROOM_UNSUBSCRIBED && room->member_count > 0) {
 		room->subscribe_id = send_subscription(r, room, TOPIC_ROOM, true);
 		room->subscription = room->subscribe_id != 0 ? ROOM_SUBSCRIBING : ROOM_UNSUBSCRIBED;
 		room->have_seq = false;

@@ -50,9 +50,9 @@ static bool keep_upgrade(int fd, struct upgrade *u)
 	return true;
 }
 
-static void on_violation(void *user)
+static void on_violation(void *user, const char *violation)
 {
-	session_close(user, CLOSE_PROTOCOL_ERROR, "client frames must be masked");
+	session_close(user, CLOSE_PROTOCOL_ERROR, violation);
 }
 
 /* What libwebsockets keeps for each connection. */
@@ -75,8 +75,9 @@ static int on_established(struct lws *wsi, struct connection *c)
 	else if (u->fault == NULL)
 		log_line(LOG_LEVEL_INFO, "session of %s opened from %s (%s)", u->params.identity.text, u->address,
 		         c->session->client_id);
-	if (fine && !frame_guard_feed(fd, (const uint8_t *)u->early, u->early_len))
-		on_violation(c->session);
+	const char *violation = fine ? frame_guard_feed(fd, (const uint8_t *)u->early, u->early_len) : NULL;
+	if (violation != NULL)
+		on_violation(c->session, violation);
 	free(u);
 	return fine ? 0 : -1;
 }

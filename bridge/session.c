@@ -6,8 +6,8 @@
 #include <string.h>
 
 #define TICK_MS 100
-#define CLOSE_WAIT_MS 2000 /* for the socket to take the rest and the close frame */
-#define LINGER_MS 5000     /* for the broker to acknowledge what the client sent before it left */
+#define CLOSE_WAIT_MS 10000 /* for the socket to take the rest and the close frame */
+#define LINGER_MS 5000      /* for the broker to acknowledge what the client sent before it left */
 #define SUBSCRIBE_ID_FIRST (PUBLISHES_IN_FLIGHT_MAX + 1)
 #define FILTERS_MAX 3
 #define TOPIC_MAX (TOPIC_ROOT_MAX + TOPIC_LEVEL_MAX + 3 * SESSION_ID_MAX + 32)

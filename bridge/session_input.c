@@ -33,10 +33,24 @@ static const char *const field_names[FIELD_COUNT] = {"type", "room", "to", "ref"
 struct frame_view {
 	bool readable; /* a JSON object throughout */
 	bool present[FIELD_COUNT];
-	bool other; /* a member that is none of these */
-	bool twice;
+	bool other;                           /* a member that is none of these */
+	bool twice;                           /* one of these, again */
+	char other_name[REPLY_FIELD_MAX + 1]; /* the first such member, where it can be shown; else empty */
+	const char *twice_name;
 	struct json_member field[FIELD_COUNT];
 };
+
+/* A name that is fit for the `field` of an error: 1 to 64 printable ASCII characters. */
+static void keep_name(const struct json_member *m, char out[REPLY_FIELD_MAX + 1])
+{
+	if (m->key_escaped || m->key_len > REPLY_FIELD_MAX)
+		return;
+	for (size_t i = 0; i < m->key_len; i++)
+		if (m->key[i] < 0x20 || m->key[i] > 0x7e)
+			return;
+	memcpy(out, m->key, m->key_len);
+	out[m->key_len] = '\0';
+}
 
 static struct frame_view view_frame(const char *text, size_t len)
 {
@@ -51,9 +65,15 @@ static struct frame_view view_frame(const char *text, size_t len)
 		       !json_span_equals(member.key, member.key_len, member.key_escaped, field_names[i]))
 			i++;
 		if (i == FIELD_COUNT) {
+			if (!v.other)
+				keep_name(&member, v.other_name);
 			v.other = true;
+		} else if (v.present[i]) {
+			v.twice = true;
+			v.twice_name = field_names[i];
+			if (i == FIELD_REF)
+				v.field[i].type = JSON_NULL; /* neither of the two counts */
 		} else {
-			v.twice |= v.present[i];
 			v.present[i] = true;
 			v.field[i] = member;
 		}
@@ -89,7 +109,7 @@ static bool field_text(const struct frame_view *v, enum frame_field which, char 
 /* A ref as the contract wants it; anything else counts as none. */
 static const char *field_ref(const struct frame_view *v, char out[REPLY_REF_MAX], size_t *len)
 {
-	if (!v->readable || v->twice || !field_text(v, FIELD_REF, out, REPLY_REF_MAX, len) || *len == 0 ||
+	if (!v->readable || !field_text(v, FIELD_REF, out, REPLY_REF_MAX, len) || *len == 0 ||
 	    memchr(out, '\0', *len) != NULL)
 		return NULL;
 	return out;
@@ -161,15 +181,12 @@ static void publish(struct session *s, const struct frame_view *v, const char *t
 static enum chat_error check_room_frame(const struct frame_view *v, char room[ROOM_MAX], size_t *len,
                                         const char **field)
 {
-	*field = NULL;
+	*field = v->twice_name;
 	if (v->twice)
 		return CHAT_ERROR_DUPLICATE_KEY;
-	*field = "to";
-	if (v->other || v->present[FIELD_TO]) {
-		if (v->other)
-			*field = NULL;
+	*field = !v->other ? "to" : v->other_name[0] != '\0' ? v->other_name : NULL;
+	if (v->other || v->present[FIELD_TO])
 		return CHAT_ERROR_UNKNOWN_FIELD;
-	}
 	*field = "ref";
 	if (v->present[FIELD_REF] && v->field[FIELD_REF].type != JSON_STRING)
 		return CHAT_ERROR_WRONG_TYPE;

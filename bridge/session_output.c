@@ -30,6 +30,24 @@ static bool within_bounds(struct session *s)
 	return s->bridge->loop.now_ms - s->half_full_since_ms <= settings->outbox_ms;
 }
 
+static void take_result(struct session *s, enum outbox_result r)
+{
+	s->blocked = r == OUTBOX_BLOCKED;
+	if (r == OUTBOX_BROKEN)
+		session_close(s, CLOSE_GOING_AWAY, "the connection is gone");
+}
+
+/* What counts against the bounds is what the socket does not take: it is asked first. */
+static void enforce_bounds(struct session *s)
+{
+	if (within_bounds(s))
+		return;
+	if (!s->blocked)
+		take_result(s, outbox_flush(&s->outbox, s->wsi));
+	if (!session_leaving(s) && !within_bounds(s))
+		session_close(s, CLOSE_TOO_SLOW, "too slow, resume with since");
+}
+
 void session_send_shared(struct session *s, struct chunk *c, uint32_t start, uint32_t end)
 {
 	if (session_leaving(s) || s->wsi == NULL)
@@ -38,28 +56,20 @@ void session_send_shared(struct session *s, struct chunk *c, uint32_t start, uin
 		session_close(s, CLOSE_INTERNAL, "out of memory");
 		return;
 	}
-	if (!within_bounds(s)) {
-		session_close(s, CLOSE_TOO_SLOW, "too slow, resume with since");
-		return;
-	}
-	mark_dirty(s);
-}
-
-static void take_result(struct session *s, enum outbox_result r)
-{
-	s->blocked = r == OUTBOX_BLOCKED;
-	if (r == OUTBOX_BROKEN)
-		session_close(s, CLOSE_GOING_AWAY, "the connection is gone");
-	else if (s->outbox.bytes <= s->bridge->settings.outbox_bytes / 2)
-		s->half_full_since_ms = 0;
+	enforce_bounds(s);
+	if (!session_leaving(s) && s->outbox.count > 0)
+		mark_dirty(s);
 }
 
 void session_write_now(struct session *s, struct chunk *c, uint32_t start, uint32_t end)
 {
-	if (s->outbox.count == 0 && !s->blocked)
-		take_result(s, outbox_write_through(&s->outbox, s->wsi, c, start, end));
-	else
+	if (s->outbox.count > 0 || s->blocked) {
 		session_send_shared(s, c, start, end);
+		return;
+	}
+	take_result(s, outbox_write_through(&s->outbox, s->wsi, c, start, end));
+	if (s->blocked)
+		enforce_bounds(s);
 }
 
 void session_send_text(struct session *s, const char *payload, size_t len)

@@ -64,7 +64,7 @@ static void passes_masked_frames(void **state)
 	for (size_t piece = 1; piece < 20; piece++)
 		assert_int_equal(scan(bytes, n, piece, &g), n);
 	assert_int_equal(scan(bytes, n, n, &g), n);
-	assert_false(g.violated);
+	assert_null(g.violation);
 	free(bytes);
 }
 
@@ -78,21 +78,45 @@ static void finds_an_unmasked_frame(void **state)
 		size_t total = n + put_frame(bytes + n, 0x89, 3, false);
 		struct frame_guard g;
 		assert_int_equal(scan(bytes, total, total, &g), n);
-		assert_true(g.violated);
+		assert_non_null(g.violation);
 		assert_int_equal(frame_guard_scan(&g, bytes, total), 0); /* and it stays so */
 		for (size_t piece = 1; piece < 8; piece++) {
 			size_t fine = scan(bytes, total, piece, &g);
-			assert_true(g.violated);
+			assert_non_null(g.violation);
 			assert_true(fine == n || fine == n + 1); /* its first byte may have gone with the piece before */
 		}
 	}
 	free(bytes);
 }
 
+static void finds_bad_lengths(void **state)
+{
+	(void)state;
+	static const struct {
+		uint8_t head[4];
+		bool fine;
+	} rows[] = {
+	    {{0x89, 0x80 | 125, 0, 0}, true},       {{0x89, 0x80 | 126, 0, 126}, false},
+	    {{0x8a, 0x80 | 127, 0, 0}, false},      {{0x88, 0x80 | 126, 1, 0}, false},
+	    {{0x81, 0x80 | 127, 0x7f, 0xff}, true}, {{0x81, 0x80 | 127, 0x80, 0}, false},
+	    {{0x81, 0x80 | 126, 0x80, 0}, true},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		for (size_t piece = 1; piece <= 4; piece++) {
+			struct frame_guard g;
+			(void)scan(rows[i].head, 4, piece, &g);
+			assert_int_equal(g.violation == NULL, rows[i].fine);
+		}
+	}
+	struct frame_guard g = {0};
+	assert_int_equal(frame_guard_scan(&g, rows[5].head, 4), 0);
+}
+
 static int violations;
 
-static void count_violation(void *user)
+static void count_violation(void *user, const char *violation)
 {
+	assert_non_null(violation);
 	assert_ptr_equal(user, &violations);
 	violations++;
 }
@@ -111,7 +135,7 @@ static void stands_in_for_recv(void **state)
 	assert_int_equal(recv(pair[1], in, sizeof in, 0), all);
 
 	assert_true(frame_guard_start(pair[1], count_violation, &violations));
-	assert_true(frame_guard_feed(pair[1], frames, good));
+	assert_null(frame_guard_feed(pair[1], frames, good));
 	assert_int_equal(send(pair[0], frames, all, 0), all);
 	assert_int_equal(recv(pair[1], in, sizeof in, MSG_PEEK), all);
 	assert_int_equal(recv(pair[1], in, sizeof in, 0), good);
@@ -119,7 +143,7 @@ static void stands_in_for_recv(void **state)
 	assert_int_equal(send(pair[0], frames, good, 0), good);
 	assert_int_equal(recv(pair[1], in, sizeof in, 0), -1);
 	assert_int_equal(violations, 1);
-	assert_false(frame_guard_feed(pair[1], frames, good));
+	assert_non_null(frame_guard_feed(pair[1], frames, good));
 	frame_guard_stop(pair[1]);
 	frame_guard_stop(-1);
 	frame_guard_stop(1 << 20);
@@ -132,6 +156,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(passes_masked_frames),
 	    cmocka_unit_test(finds_an_unmasked_frame),
+	    cmocka_unit_test(finds_bad_lengths),
 	    cmocka_unit_test(stands_in_for_recv),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
