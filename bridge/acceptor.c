@@ -466,9 +466,14 @@ static struct visitor *welcome(struct acceptor *a, int fd, const struct sockaddr
 	else if (from->ss_family == AF_INET)
 		(void)inet_ntop(AF_INET, &((const struct sockaddr_in *)from)->sin_addr, v->address,
 		                sizeof v->address);
+	const struct bridge_settings *s = &a->bridge->settings;
 	int one = 1, unsent = UNSENT_BYTES_MAX;
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent);
+	/* a peer that has vanished with bytes on their way to it answers no ping that could be sent behind them
+	 */
+	unsigned dead_ms = s->ping_interval_ms + s->ping_timeout_ms + s->outbox_ms;
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &dead_ms, sizeof dead_ms);
 	if (!take_token(a, from)) {
 		static struct log_limit limit;
 		log_limited(&limit, a->bridge->loop.now_ms, LOG_LEVEL_WARNING,
