@@ -25,6 +25,7 @@ struct bridge {
 	struct acceptor acceptor;
 	uv_poll_t control; /* end of file on it means that the broker is gone */
 	bool stopping;
+	uint64_t stop_by_ms;
 };
 
 #endif

@@ -67,11 +67,14 @@ static void raise_descriptor_limit(void)
 	}
 }
 
+/* As soon as nobody is left, or the time is up. */
 static void on_stop_timer(uv_timer_t *timer)
 {
 	struct bridge *b = timer->data;
+	b->loop.now_ms = loop_now_ns() / 1000000u;
+	if (b->sessions.count > 0 && b->loop.now_ms < b->stop_by_ms)
+		return;
 	uv_close((uv_handle_t *)timer, NULL);
-	sessions_close_due(&b->sessions);
 	rooms_stop(&b->rooms);
 	sessions_stop(&b->sessions);
 	mqtt_links_stop(&b->links);
@@ -86,11 +89,13 @@ static void stop(struct bridge *b)
 	if (b->stopping)
 		return;
 	b->stopping = true;
+	b->stop_by_ms = b->loop.now_ms + STOP_MS;
 	uv_close((uv_handle_t *)&b->control, NULL);
 	acceptor_stop(&b->acceptor);
 	sessions_close_all(&b->sessions, CLOSE_GOING_AWAY, "the server is shutting down");
 	timer.data = b;
-	if (uv_timer_init(&b->loop.uv, &timer) != 0 || uv_timer_start(&timer, on_stop_timer, STOP_MS, 0) != 0)
+	if (uv_timer_init(&b->loop.uv, &timer) != 0 ||
+	    uv_timer_start(&timer, on_stop_timer, STOP_TICK_MS, STOP_TICK_MS) != 0)
 		_exit(1);
 }
 
