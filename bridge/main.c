@@ -21,7 +21,8 @@
 #include <unistd.h>
 
 #define SETTINGS_WAIT_MS 5000
-#define STOP_MS 400                 /* for the close frames to leave */
+#define STOP_MS 400 /* for the close frames to leave */
+#define STOP_TICK_MS 10
 #define DESCRIPTORS_WANTED 1048576u /* libwebsockets sizes tables by the limit: 16 bytes each */
 
 static struct bridge bridge;
