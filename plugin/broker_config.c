@@ -5,6 +5,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,6 +51,13 @@ static bool config_path(char out[PATH_MAX])
 	}
 	free(line);
 	return found;
+}
+
+/* What follows the first word and the blanks behind it. */
+static const char *after_word(const char *s)
+{
+	s += strcspn(s, " \t");
+	return s + strspn(s, " \t");
 }
 
 static bool same_file(const char *a, const char *b)
@@ -104,74 +112,94 @@ static void listener_line(struct reading *r, const char *value)
 		r->out->chat_listener = true;
 }
 
-static void read_directory(struct reading *r, const char *path);
-
-/* One line, without its end and the blanks around it. */
-static void config_line(struct reading *r, char *line, bool included)
+/* One line, cut into its first word and the rest. */
+static void take_line(struct reading *r, const char *word, const char *value)
 {
 	struct broker_config *out = r->out;
-	size_t n = strcspn(line, " \t");
-	char *value = line + n;
 
-	if (*value != '\0') {
-		*value++ = '\0';
-		value += strspn(value, " \t");
-	}
-	if (strcmp(line, "password_file") == 0)
+	if (strcmp(word, "password_file") == 0)
 		out->password_file = true;
-	else if (strcmp(line, "acl_file") == 0)
+	else if (strcmp(word, "acl_file") == 0)
 		out->acl_file = true;
-	else if (strcmp(line, "psk_file") == 0)
+	else if (strcmp(word, "psk_file") == 0)
 		out->psk_file = true;
-	else if (strcmp(line, "allow_anonymous") == 0)
+	else if (strcmp(word, "allow_anonymous") == 0)
 		out->allow_anonymous = is_true(value);
-	else if (strcmp(line, "per_listener_settings") == 0)
+	else if (strcmp(word, "per_listener_settings") == 0)
 		out->per_listener_settings = is_true(value);
-	else if (strcmp(line, "plugin") == 0 || strcmp(line, "auth_plugin") == 0 ||
-	         strcmp(line, "global_plugin") == 0)
+	else if (strcmp(word, "plugin") == 0 || strcmp(word, "auth_plugin") == 0 ||
+	         strcmp(word, "global_plugin") == 0)
 		plugin_line(r, value);
-	else if (strcmp(line, "plugin_load") == 0) {
-		value += strcspn(value, " \t");
-		plugin_line(r, value + strspn(value, " \t"));
-	} else if (strncmp(line, "plugin_opt_", 11) == 0)
-		option_line(r, line + 11);
-	else if (strncmp(line, "auth_opt_", 9) == 0)
-		option_line(r, line + 9);
-	else if (strcmp(line, "listener") == 0)
+	else if (strcmp(word, "plugin_load") == 0)
+		plugin_line(r, after_word(value));
+	else if (strncmp(word, "plugin_opt_", strlen("plugin_opt_")) == 0)
+		option_line(r, word + strlen("plugin_opt_"));
+	else if (strncmp(word, "auth_opt_", strlen("auth_opt_")) == 0)
+		option_line(r, word + strlen("auth_opt_"));
+	else if (strcmp(word, "listener") == 0)
 		listener_line(r, value);
-	else if (strcmp(line, "include_dir") == 0 && !included)
-		read_directory(r, value);
 }
 
-static void read_file(struct reading *r, const char *path, bool included)
-{
-	const char *outer_file = r->file;
-	unsigned outer_line = r->line;
-	char *line = NULL, *at;
-	size_t size = 0;
-	ssize_t n;
-	FILE *f = fopen(path, "re");
+/* An open file of the configuration. */
+struct source {
+	FILE *f;
+	char *line;
+	size_t size;
+	unsigned number; /* of the line */
+};
 
-	if (!f) {
+/* The next line that says something, cut in two. False at the end. */
+static bool next_line(struct source *source, char **word, char **value)
+{
+	size_t len;
+	ssize_t n;
+
+	while ((n = getline(&source->line, &source->size, source->f)) >= 0) {
+		source->number++;
+		while (n > 0 && strchr(" \t\r\n", source->line[n - 1]))
+			source->line[--n] = '\0';
+		*word = source->line + strspn(source->line, " \t");
+		if (**word == '\0' || **word == '#')
+			continue;
+		len = strcspn(*word, " \t");
+		*value = (char *)(uintptr_t)after_word(*word);
+		(*word)[len] = '\0';
+		return true;
+	}
+	return false;
+}
+
+static bool open_source(struct reading *r, struct source *source, const char *path)
+{
+	memset(source, 0, sizeof(*source));
+	source->f = fopen(path, "re");
+	if (!source->f)
 		r->readable = false;
+	return source->f != NULL;
+}
+
+static void close_source(struct reading *r, struct source *source)
+{
+	if (ferror(source->f))
+		r->readable = false;
+	(void)fclose(source->f);
+	free(source->line);
+}
+
+static void read_included(struct reading *r, const char *path)
+{
+	struct source source;
+	char *word, *value;
+
+	if (!open_source(r, &source, path))
 		return;
-	}
 	r->file = path;
-	r->line = 0;
-	while ((n = getline(&line, &size, f)) >= 0) {
-		r->line++;
-		while (n > 0 && strchr(" \t\r\n", line[n - 1]))
-			line[--n] = '\0';
-		at = line + strspn(line, " \t");
-		if (*at != '\0' && *at != '#')
-			config_line(r, at, included);
+	while (next_line(&source, &word, &value)) {
+		r->line = source.number;
+		take_line(r, word, value);
 	}
-	if (ferror(f))
-		r->readable = false;
-	free(line);
-	(void)fclose(f);
-	r->file = outer_file;
-	r->line = outer_line;
+	close_source(r, &source);
+	r->file = "";
 }
 
 static int is_conf(const struct dirent *entry)
@@ -200,12 +228,31 @@ static void read_directory(struct reading *r, const char *path)
 	for (i = 0; i < count; i++) {
 		n = snprintf(file, sizeof(file), "%s/%s", path, entries[i]->d_name);
 		if (n > 0 && (size_t)n < sizeof(file))
-			read_file(r, file, true);
+			read_included(r, file);
 		else
 			r->readable = false;
 		free(entries[i]);
 	}
 	free(entries);
+}
+
+/* Only here does include_dir mean anything. */
+static void read_main(struct reading *r, const char *path)
+{
+	struct source source;
+	char *word, *value;
+
+	if (!open_source(r, &source, path))
+		return;
+	while (next_line(&source, &word, &value)) {
+		r->file = path;
+		r->line = source.number;
+		if (strcmp(word, "include_dir") == 0)
+			read_directory(r, value);
+		else
+			take_line(r, word, value);
+	}
+	close_source(r, &source);
 }
 
 void broker_config_read(const char *plugin_path, const char *broker_socket, struct broker_config *out)
@@ -217,7 +264,7 @@ void broker_config_read(const char *plugin_path, const char *broker_socket, stru
 	out->given = config_path(out->file);
 	if (!out->given)
 		return;
-	read_file(&r, out->file, false);
+	read_main(&r, out->file);
 	out->complete = r.readable;
 }
 

@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct entry {
-	UT_hash_handle hh;
+struct known {
+	struct table_entry entry;
 	const struct mosquitto *handle; /* the key; never looked into */
 	struct client client;
 	struct user *user;
@@ -19,82 +19,67 @@ struct entry {
 };
 
 static struct {
-	struct entry *all;
+	struct table all;
 } state;
 
-void clients_start(void)
+static void forget(struct known *known)
 {
-	state.all = NULL;
-}
-
-static void forget(struct entry *entry)
-{
-	HASH_DEL(state.all, entry);
-	users_leave(entry->user);
-	free(entry);
+	table_remove(&state.all, known);
+	users_leave(known->user);
+	free(known);
 }
 
 void clients_stop(void)
 {
-	struct entry *entry, *next;
+	struct known *known;
 
-	HASH_ITER(hh, state.all, entry, next)
-	{
-		forget(entry);
-	}
+	while ((known = table_oldest(&state.all)))
+		forget(known);
 }
 
-static struct entry *find(const struct mosquitto *handle)
+static struct known *find(const struct mosquitto *handle)
 {
-	struct entry *entry;
-
-	HASH_FIND(hh, state.all, &handle, sizeof(handle), entry);
-	return entry;
+	return table_find(&state.all, &handle, sizeof(handle));
 }
 
 const struct client *clients_enter(const struct mosquitto *handle, const struct identity *who, const char *id,
                                    enum client_kind kind)
 {
-	struct entry *entry = find(handle);
+	struct known *known = find(handle);
 	size_t len = strlen(id);
 
-	if (entry) {
-		if (entry->client.kind == kind && identity_equal(&entry->who, who) && strcmp(entry->id, id) == 0)
-			return &entry->client;
-		forget(entry);
+	if (known) {
+		if (known->client.kind == kind && identity_equal(&known->who, who) && strcmp(known->id, id) == 0)
+			return &known->client;
+		forget(known);
 	}
-	entry = calloc(1, sizeof(*entry) + len + 1);
-	if (!entry)
+	known = calloc(1, sizeof(*known) + len + 1);
+	if (!known)
 		return NULL;
-	entry->handle = handle;
-	entry->who = *who;
-	memcpy(entry->id, id, len + 1);
-	entry->client = (struct client){.who = &entry->who, .id = entry->id, .kind = kind};
-	entry->user = users_enter(who);
-	if (!entry->user) {
-		free(entry);
-		return NULL;
-	}
-	HASH_ADD(hh, state.all, handle, sizeof(entry->handle), entry);
-	if (!TABLE_HAS(entry)) {
-		users_leave(entry->user);
-		free(entry);
-		return NULL;
-	}
-	return &entry->client;
+	known->handle = handle;
+	known->who = *who;
+	memcpy(known->id, id, len + 1);
+	known->client = (struct client){.who = &known->who, .id = known->id, .kind = kind};
+	known->user = users_enter(who);
+	if (known->user && table_add(&state.all, known, &known->handle, sizeof(known->handle)))
+		return &known->client;
+	if (known->user)
+		users_leave(known->user);
+	free(known);
+	return NULL;
 }
 
 const struct client *clients_find(const struct mosquitto *handle)
 {
-	struct entry *entry = find(handle);
+	const struct known *known = find(handle);
 
-	return entry ? &entry->client : NULL;
+	return known ? &known->client : NULL;
 }
 
 void clients_leave(const struct mosquitto *handle)
 {
-	struct entry *entry = find(handle);
+	struct known *known = find(handle);
 
-	if (entry)
-		forget(entry);
+	if (known)
+		forget(known);
 }

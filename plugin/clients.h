@@ -24,7 +24,7 @@ struct client {
 	enum client_kind kind;
 };
 
-void clients_start(void);
+/* Forgets everything. */
 void clients_stop(void);
 
 /* This client is live. A pointer that is known already, with the same identity and client id, stays

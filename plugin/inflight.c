@@ -8,43 +8,36 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <utlist.h>
 
 static const char head[] = "{\"id\":\"";
 
 #define HEAD_LEN (sizeof(head) - 1)
 
-struct entry {
-	UT_hash_handle hh;
-	struct entry *prev, *next; /* oldest first */
+struct kept {
+	struct table_entry entry;
 	struct inflight message;
 	size_t bytes; /* what this entry takes */
 	char text[];  /* payload (the key stands in it), topic, NUL */
 };
 
 static struct {
-	struct entry *all;
-	struct entry *by_age;
+	struct table all;
 	size_t bytes;
 } state;
 
-void inflight_start(void)
+static void forget(struct kept *kept)
 {
-	memset(&state, 0, sizeof(state));
-}
-
-static void forget(struct entry *entry)
-{
-	state.bytes -= entry->bytes;
-	DL_DELETE(state.by_age, entry);
-	HASH_DEL(state.all, entry);
-	free(entry);
+	state.bytes -= kept->bytes;
+	table_remove(&state.all, kept);
+	free(kept);
 }
 
 void inflight_stop(void)
 {
-	while (state.by_age)
-		forget(state.by_age);
+	struct kept *kept;
+
+	while ((kept = table_oldest(&state.all)))
+		forget(kept);
 }
 
 /* The id that a canonical payload begins with, or NULL. */
@@ -55,64 +48,53 @@ static const char *id_of(const char *payload, size_t len)
 	return payload + HEAD_LEN;
 }
 
-static struct entry *find(const char *id)
+static struct kept *find(const char *id)
 {
-	struct entry *entry;
-
-	HASH_FIND(hh, state.all, id, ULID_LEN, entry);
-	return entry;
+	return table_find(&state.all, id, ULID_LEN);
 }
 
 void inflight_add(const char *topic, const char *payload, size_t len)
 {
 	size_t topic_size = strlen(topic) + 1;
-	struct entry *entry;
+	struct kept *kept;
 
 	if (!id_of(payload, len) || find(id_of(payload, len)))
 		return;
-	entry = calloc(1, sizeof(*entry) + len + topic_size);
-	if (!entry)
+	kept = calloc(1, sizeof(*kept) + len + topic_size);
+	if (!kept)
 		return;
-	entry->bytes = sizeof(*entry) + len + topic_size;
-	memcpy(entry->text, payload, len);
-	memcpy(entry->text + len, topic, topic_size);
-	entry->message = (struct inflight){.topic = entry->text + len, .payload = entry->text, .len = len};
-	while (state.by_age && state.bytes + entry->bytes > INFLIGHT_BYTES)
-		forget(state.by_age);
-	HASH_ADD_KEYPTR(hh, state.all, id_of(entry->text, len), ULID_LEN, entry);
-	if (!TABLE_HAS(entry)) {
-		free(entry);
-		return;
-	}
-	DL_APPEND(state.by_age, entry);
-	state.bytes += entry->bytes;
+	kept->bytes = sizeof(*kept) + len + topic_size;
+	memcpy(kept->text, payload, len);
+	memcpy(kept->text + len, topic, topic_size);
+	kept->message = (struct inflight){.topic = kept->text + len, .payload = kept->text, .len = len};
+	while (table_oldest(&state.all) && state.bytes + kept->bytes > INFLIGHT_BYTES)
+		forget(table_oldest(&state.all));
+	if (table_add(&state.all, kept, id_of(kept->text, len), ULID_LEN))
+		state.bytes += kept->bytes;
+	else
+		free(kept);
 }
 
 const struct inflight *inflight_find(const char *id)
 {
-	struct entry *entry = find(id);
+	const struct kept *kept = find(id);
 
-	return entry ? &entry->message : NULL;
+	return kept ? &kept->message : NULL;
 }
 
 bool inflight_holds(const char *topic, const char *payload, size_t len)
 {
-	const struct entry *entry;
+	const struct kept *kept =
+	    table_oldest(&state.all) && id_of(payload, len) ? find(id_of(payload, len)) : NULL;
 
-	if (!state.all || !id_of(payload, len))
-		return false;
-	entry = find(id_of(payload, len));
-	return entry && entry->message.len == len && memcmp(entry->message.payload, payload, len) == 0 &&
-	       strcmp(entry->message.topic, topic) == 0;
+	return kept && kept->message.len == len && memcmp(kept->message.payload, payload, len) == 0 &&
+	       strcmp(kept->message.topic, topic) == 0;
 }
 
 void inflight_released(const char *payload, size_t len)
 {
-	struct entry *entry;
+	struct kept *kept = table_oldest(&state.all) && id_of(payload, len) ? find(id_of(payload, len)) : NULL;
 
-	if (!state.all || !id_of(payload, len))
-		return;
-	entry = find(id_of(payload, len));
-	if (entry)
-		forget(entry);
+	if (kept)
+		forget(kept);
 }

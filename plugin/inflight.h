@@ -16,7 +16,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define INFLIGHT_BYTES (8u * 1024 * 1024)
+#define INFLIGHT_BYTES ((size_t)8 * 1024 * 1024)
 
 struct inflight {
 	const char *topic; /* where it will be delivered */
@@ -24,7 +24,7 @@ struct inflight {
 	size_t len;
 };
 
-void inflight_start(void);
+/* Forgets everything. */
 void inflight_stop(void);
 
 /* Remembers a copy. payload: canonical, so it begins with its id. */

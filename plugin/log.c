@@ -67,7 +67,7 @@ const char *log_text(const char *s, size_t len, char out[LOG_TEXT_MAX])
 	}
 	n = len < LOG_TEXT_MAX ? len : LOG_TEXT_MAX - 4;
 	for (i = 0; i < n; i++)
-		out[i] = s[i] >= 0x20 && s[i] < 0x7f ? s[i] : '?';
+		out[i] = (char)(s[i] >= 0x20 && s[i] < 0x7f ? s[i] : '?');
 	if (n < len) {
 		memcpy(out + n, "...", 3);
 		n += 3;

@@ -7,41 +7,33 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <utlist.h>
 
 #define TIDY_AT_ONCE 1024
 #define KEY_MAX (IDENTITY_MAX + 1 + REPLY_REF_MAX)
 
-struct entry {
-	UT_hash_handle hh;
-	struct entry *prev, *next; /* oldest first */
+struct sent {
+	struct table_entry entry;
 	uint64_t added_ms;
 	struct ref_answer answer;
 	char key[]; /* address, NUL, reference */
 };
 
 static struct {
-	struct entry *all;
-	struct entry *by_age;
+	struct table all;
 } state;
 
-void refs_start(void)
+static void forget(struct sent *sent)
 {
-	state.all = NULL;
-	state.by_age = NULL;
-}
-
-static void forget(struct entry *entry)
-{
-	DL_DELETE(state.by_age, entry);
-	HASH_DEL(state.all, entry);
-	free(entry);
+	table_remove(&state.all, sent);
+	free(sent);
 }
 
 void refs_stop(void)
 {
-	while (state.by_age)
-		forget(state.by_age);
+	struct sent *sent;
+
+	while ((sent = table_oldest(&state.all)))
+		forget(sent);
 }
 
 /* Returns the key's length, 0 for a reference that is too long. */
@@ -54,12 +46,9 @@ static size_t key_of(const struct identity *author, const char *ref, size_t len,
 	return (size_t)author->len + 1 + len;
 }
 
-static struct entry *find(const char *key, size_t len)
+static struct sent *find(const char *key, size_t len)
 {
-	struct entry *entry;
-
-	HASH_FIND(hh, state.all, key, len, entry);
-	return entry;
+	return table_find(&state.all, key, len);
 }
 
 const struct ref_answer *refs_find(const struct identity *author, const char *ref, size_t len,
@@ -67,9 +56,9 @@ const struct ref_answer *refs_find(const struct identity *author, const char *re
 {
 	char key[KEY_MAX];
 	size_t n = key_of(author, ref, len, key);
-	struct entry *entry = n ? find(key, n) : NULL;
+	const struct sent *sent = n ? find(key, n) : NULL;
 
-	return entry && now_ms - entry->added_ms < REFS_MS ? &entry->answer : NULL;
+	return sent && now_ms - sent->added_ms < REFS_MS ? &sent->answer : NULL;
 }
 
 void refs_add(const struct identity *author, const char *ref, size_t len, const struct ref_answer *answer,
@@ -77,33 +66,34 @@ void refs_add(const struct identity *author, const char *ref, size_t len, const 
 {
 	char key[KEY_MAX];
 	size_t n = key_of(author, ref, len, key);
-	struct entry *entry;
+	struct sent *sent;
 
 	if (n == 0)
 		return;
-	entry = find(key, n);
-	if (entry)
-		forget(entry);
-	if (HASH_COUNT(state.all) >= REFS_REMEMBERED)
-		forget(state.by_age);
-	entry = calloc(1, sizeof(*entry) + n);
-	if (!entry)
+	sent = find(key, n);
+	if (sent)
+		forget(sent);
+	if (table_count(&state.all) >= REFS_REMEMBERED)
+		forget(table_oldest(&state.all));
+	sent = calloc(1, sizeof(*sent) + n);
+	if (!sent)
 		return;
-	memcpy(entry->key, key, n);
-	entry->answer = *answer;
-	entry->added_ms = now_ms;
-	HASH_ADD_KEYPTR(hh, state.all, entry->key, n, entry);
-	if (!TABLE_HAS(entry)) {
-		free(entry);
-		return;
-	}
-	DL_APPEND(state.by_age, entry);
+	memcpy(sent->key, key, n);
+	sent->answer = *answer;
+	sent->added_ms = now_ms;
+	if (!table_add(&state.all, sent, sent->key, n))
+		free(sent);
 }
 
 void refs_tidy(uint64_t now_ms)
 {
+	struct sent *oldest;
 	unsigned n;
 
-	for (n = 0; n < TIDY_AT_ONCE && state.by_age && now_ms - state.by_age->added_ms >= REFS_MS; n++)
-		forget(state.by_age);
+	for (n = 0; n < TIDY_AT_ONCE; n++) {
+		oldest = table_oldest(&state.all);
+		if (!oldest || now_ms - oldest->added_ms < REFS_MS)
+			return;
+		forget(oldest);
+	}
 }

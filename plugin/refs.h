@@ -23,7 +23,7 @@ struct ref_answer {
 	char timestamp[TIMESTAMP_LEN + 1];
 };
 
-void refs_start(void);
+/* Forgets everything. */
 void refs_stop(void);
 
 /* What the author's earlier message with this reference was answered, or NULL. ref is plain text. */

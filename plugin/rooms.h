@@ -11,7 +11,7 @@
 
 #define ROOMS_REMEMBERED 65536
 
-void rooms_start(void);
+/* Forgets everything. */
 void rooms_stop(void);
 
 /* The next number of this room, from 1; 0 when out of memory (the message then carries none). */

@@ -196,11 +196,6 @@ static bool start_parts(const struct host *host, const struct decision *d)
 
 	table_key_draw();
 	users_start(o->rate_messages);
-	clients_start();
-	rooms_start();
-	refs_start();
-	typing_start();
-	inflight_start();
 	notices_start(o);
 	messages_start(o, host->frees_replaced);
 	acl_start(o, d->defer, d->defer_control);

@@ -1,5 +1,5 @@
 /*
- * table.c - the keyed hash behind the tables.
+ * table.c - a hash table whose entries also stand in an order.
  */
 #include "table.h"
 
@@ -7,6 +7,7 @@
 #include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
+#include <utlist.h>
 
 static struct {
 	uint64_t key[2];
@@ -79,4 +80,57 @@ void table_key_draw(void)
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	state.key[0] = (uint64_t)now.tv_nsec << 32 ^ (uint64_t)now.tv_sec;
 	state.key[1] = (uint64_t)getpid() << 32 ^ (uint64_t)(uintptr_t)&now;
+}
+
+/* The bodies of these are macros of uthash: what is said of their size and of pointers is about them. */
+/* NOLINTBEGIN(readability-function-size,clang-analyzer-core.NullDereference,clang-analyzer-unix.Malloc) */
+
+void *table_find(const struct table *table, const void *key, size_t len)
+{
+	struct table_entry *entry;
+
+	HASH_FIND(hh, table->entries, key, len, entry);
+	return entry;
+}
+
+bool table_add(struct table *table, void *element, const void *key, size_t len)
+{
+	struct table_entry *entry = element;
+
+	HASH_ADD_KEYPTR(hh, table->entries, key, len, entry);
+	if (!entry->hh.tbl)
+		return false;
+	DL_APPEND(table->oldest, entry);
+	return true;
+}
+
+void table_remove(struct table *table, void *element)
+{
+	struct table_entry *entry = element;
+
+	DL_DELETE(table->oldest, entry);
+	HASH_DELETE(hh, table->entries, entry);
+}
+
+void table_renew(struct table *table, void *element)
+{
+	struct table_entry *entry = element;
+
+	/* Often it is the newest already. */
+	if (!entry->next)
+		return;
+	DL_DELETE(table->oldest, entry);
+	DL_APPEND(table->oldest, entry);
+}
+
+/* NOLINTEND(readability-function-size,clang-analyzer-core.NullDereference,clang-analyzer-unix.Malloc) */
+
+void *table_oldest(const struct table *table)
+{
+	return table->oldest;
+}
+
+size_t table_count(const struct table *table)
+{
+	return HASH_COUNT(table->entries);
 }

@@ -13,7 +13,7 @@
 #define TYPING_MS 1000
 #define TYPING_REMEMBERED 65536 /* pairs; beyond, the oldest is forgotten */
 
-void typing_start(void);
+/* Forgets everything. */
 void typing_stop(void);
 
 /* True when the event may pass; it then counts as passed. target: the topic it goes to. */

@@ -6,54 +6,52 @@
 #include "table.h"
 
 #include <stdlib.h>
-#include <utlist.h>
 
 #define TIDY_AT_ONCE 256
 #define TOKEN 1000 /* the bucket counts thousandths, so that a millisecond adds a whole number */
 
 struct user {
-	UT_hash_handle hh;
-	struct user *prev, *next; /* in the list of the idle ones, where live is 0 */
-	uint64_t counted_ms;      /* when the bucket was last brought up to date */
-	uint64_t bucket;          /* thousandths of a message, at most burst * TOKEN */
+	struct table_entry entry;
+	uint64_t counted_ms; /* when the bucket was last brought up to date */
+	uint64_t bucket;     /* thousandths of a message, at most burst * TOKEN */
 	uint32_t live;
 	struct identity who; /* its text is the key */
 };
 
 static struct {
-	struct user *all;
-	struct user *idle; /* least recently used first */
+	struct table all; /* oldest: not looked at by users_tidy for longest */
 	struct value_rate rate;
 } state;
 
 void users_start(struct value_rate rate)
 {
-	state.all = NULL;
-	state.idle = NULL;
 	state.rate = rate;
+}
+
+static void forget(struct user *user)
+{
+	table_remove(&state.all, user);
+	free(user);
 }
 
 void users_stop(void)
 {
-	struct user *user, *next;
+	struct user *user;
 
-	state.idle = NULL;
-	HASH_ITER(hh, state.all, user, next)
-	{
-		HASH_DEL(state.all, user);
-		free(user);
-	}
+	while ((user = table_oldest(&state.all)))
+		forget(user);
 }
 
 static struct user *find(const struct identity *who)
 {
-	struct user *user;
-
-	HASH_FIND(hh, state.all, who->text, who->len, user);
-	return user;
+	return table_find(&state.all, who->text, who->len);
 }
 
-/* A new entry without live clients starts in the idle list. */
+static uint64_t full_bucket(void)
+{
+	return (uint64_t)state.rate.burst * TOKEN;
+}
+
 static struct user *find_or_add(const struct identity *who)
 {
 	struct user *user = find(who);
@@ -64,29 +62,25 @@ static struct user *find_or_add(const struct identity *who)
 	if (!user)
 		return NULL;
 	user->who = *who;
-	user->bucket = (uint64_t)state.rate.burst * TOKEN;
-	HASH_ADD_KEYPTR(hh, state.all, user->who.text, user->who.len, user);
-	if (!TABLE_HAS(user)) {
-		free(user);
-		return NULL;
-	}
-	DL_APPEND(state.idle, user);
-	return user;
+	user->bucket = full_bucket();
+	if (table_add(&state.all, user, user->who.text, user->who.len))
+		return user;
+	free(user);
+	return NULL;
 }
 
 struct user *users_enter(const struct identity *who)
 {
 	struct user *user = find_or_add(who);
 
-	if (user && user->live++ == 0)
-		DL_DELETE(state.idle, user);
+	if (user)
+		user->live++;
 	return user;
 }
 
 void users_leave(struct user *user)
 {
-	if (--user->live == 0)
-		DL_APPEND(state.idle, user);
+	user->live--;
 }
 
 bool users_online(const struct identity *who)
@@ -94,11 +88,6 @@ bool users_online(const struct identity *who)
 	const struct user *user = find(who);
 
 	return user && user->live > 0;
-}
-
-static uint64_t full_bucket(void)
-{
-	return (uint64_t)state.rate.burst * TOKEN;
 }
 
 static void fill(struct user *user, uint64_t now_ms)
@@ -126,10 +115,6 @@ bool users_take_token(const struct identity *who, uint64_t now_ms)
 	user = find_or_add(who);
 	if (!user)
 		return false;
-	if (user->live == 0) {
-		DL_DELETE(state.idle, user);
-		DL_APPEND(state.idle, user);
-	}
 	fill(user, now_ms);
 	if (user->bucket < TOKEN)
 		return false;
@@ -139,16 +124,17 @@ bool users_take_token(const struct identity *who, uint64_t now_ms)
 
 void users_tidy(uint64_t now_ms)
 {
+	size_t n = table_count(&state.all);
 	struct user *user;
-	unsigned n;
 
-	for (n = 0; n < TIDY_AT_ONCE && state.idle; n++) {
-		user = state.idle;
+	if (n > TIDY_AT_ONCE)
+		n = TIDY_AT_ONCE;
+	for (; n > 0; n--) {
+		user = table_oldest(&state.all);
 		fill(user, now_ms);
-		if (user->bucket < full_bucket())
-			return;
-		DL_DELETE(state.idle, user);
-		HASH_DEL(state.all, user);
-		free(user);
+		if (user->live == 0 && user->bucket >= full_bucket())
+			forget(user);
+		else
+			table_renew(&state.all, user);
 	}
 }

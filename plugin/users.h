@@ -14,7 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct user; /* private; stays at its address as long as it has live clients */
+struct user; /* private; stays where it is as long as it has live clients */
 
 /* The limit of all; per_second 0 = none. */
 void users_start(struct value_rate rate);
