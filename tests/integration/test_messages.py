@@ -325,6 +325,42 @@ def test_a_qos2_duplicate_before_pubrel_is_one_message(broker):
     assert broker.process.poll() is None
 
 
+def test_topic_aliases(broker):
+    """An alias stands for the topic as it was sent, whatever the plugin made of it for the readers."""
+    alice = broker.mqtt("alice@example.com").read_notices()
+    bob = broker.mqtt("bob@example.com").read_room().read_room("other").read_inbox()
+    for qos in (0, 1, 2):
+        alice.publish("chat/rooms/general/send", {"message": "one"}, qos=qos, properties={"topic-alias": 1})
+        bob.expect_message("one", "alice@example.com", room="general")
+        alice.publish("chat/users/bob@example.com/send", {"message": "two"}, qos=qos, properties={"topic-alias": 2})
+        bob.expect_message("two", "alice@example.com", to="bob@example.com")
+        for _ in range(2):
+            alice.publish("", {"message": "again"}, qos=qos, properties={"topic-alias": 1})
+            bob.expect_message("again", "alice@example.com", room="general")
+            alice.publish("", {"message": "again"}, qos=qos, properties={"topic-alias": 2})
+            bob.expect_message("again", "alice@example.com", to="bob@example.com")
+        alice.publish("", b"nonsense", qos=qos, properties={"topic-alias": 1})
+        alice.expect_error("invalid_json")
+        alice.publish("chat/rooms/other/send", {"message": "moved"}, qos=qos, properties={"topic-alias": 1})
+        bob.expect_message("moved", "alice@example.com", room="other")
+    bob.expect_nothing()
+
+
+@pytest.mark.parametrize("sent, wanted, got", [(0, 2, 0), (1, 2, 1), (2, 2, 2), (2, 0, 0), (1, 0, 0), (2, 1, 1)])
+def test_the_qos_of_a_room_message(broker, sent, wanted, got):
+    """As MQTT has it: the lower of the author's and the reader's."""
+    alice, bob = broker.mqtt("alice@example.com"), broker.mqtt("bob@example.com").read_room(qos=wanted)
+    alice.send({"message": "hi"}, qos=sent)
+    assert bob.expect_message("hi", "alice@example.com").qos == got
+
+
+def test_subscription_identifiers(broker):
+    alice = broker.mqtt("alice@example.com")
+    bob = broker.mqtt("bob@example.com").read_room(properties={"subscription-identifier": 7})
+    alice.send({"message": "hi"})
+    assert bob.expect_message("hi", "alice@example.com").properties["subscription-identifier"] == 7
+
+
 # who is nobody
 
 @pytest.mark.parametrize("user", [None, "", "alice", "alice@", "a b@example.com", "$chat", "alice@example.com "])

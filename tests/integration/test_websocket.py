@@ -6,6 +6,7 @@ import re
 import pytest
 
 from harness.dialogue import ABSENT, ANY, TIMESTAMP, ULID, wait_for
+from harness.websocket import HttpAnswer
 
 A, B, C = "alice@example.com", "bob@example.com", "carol@example.com"
 
@@ -603,10 +604,18 @@ def test_timestamp_of_the_server(chat):
 
 
 def test_subprotocols(chat):
-    """None is required, and the first that is known (none here) would be echoed; a page that asks for one gets no surprise."""
+    """None is required and none is known here; asking for one is answered in HTTP or WebSocket, not by silence."""
     alice = chat.raw_ws(A)
     assert "sec-websocket-protocol" not in alice.headers
     assert "sec-websocket-extensions" not in alice.headers
+    for asked in ("chat", "mqtt", "chat, superchat", "bearer, x.y.z"):
+        try:
+            session = chat.raw_ws(A, headers=[("Sec-WebSocket-Protocol", asked)], events="typing")
+        except HttpAnswer as answer:
+            assert answer.status in (400, 404) and answer.json, answer
+            continue
+        assert session.headers.get("sec-websocket-protocol") in (None, "bearer" if "bearer" in asked else None)
+        session.expect_ready()
 
 
 def test_sessions_of_many_people(everyway):

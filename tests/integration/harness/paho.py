@@ -10,10 +10,10 @@ from .dialogue import MARKER, TIMEOUT, Closed, Dialogue, Frame
 from .wire import topic_level
 
 
-def _client(client_id, protocol):
+def paho_client(client_id, protocol, **more):
     if hasattr(paho, "CallbackAPIVersion"):
-        return paho.Client(paho.CallbackAPIVersion.VERSION2, client_id=client_id, protocol=protocol)
-    return paho.Client(client_id=client_id, protocol=protocol)
+        return paho.Client(paho.CallbackAPIVersion.VERSION2, client_id=client_id, protocol=protocol, **more)
+    return paho.Client(client_id=client_id, protocol=protocol, **more)
 
 
 def _code(value):
@@ -34,7 +34,7 @@ class Paho(Dialogue):
         self.arrived = threading.Condition()
         self.connected = None
         self.barriers = 0
-        self.client = _client(self.client_id, paho.MQTTv5 if version == 5 else paho.MQTTv311)
+        self.client = paho_client(self.client_id, paho.MQTTv5 if version == 5 else paho.MQTTv311)
         if user is not None:
             self.client.username_pw_set(user, password)
         self.client.on_connect = self._on_connect
