@@ -1,5 +1,6 @@
 /* http_head.c - see http_head.h */
 #include "bridge/http_head.h"
+#include "common/hex.h"
 
 #include <string.h>
 #include <strings.h>
@@ -46,17 +47,6 @@ bool http_list_has(struct http_span list, const char *token)
 	return false;
 }
 
-static int hex_value(unsigned char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 long http_percent_decode(const char *raw, size_t n, char *out)
 {
 	size_t o = 0;
@@ -67,8 +57,8 @@ long http_percent_decode(const char *raw, size_t n, char *out)
 		}
 		if (n - i < 3)
 			return -1;
-		int high = hex_value((unsigned char)raw[i + 1]);
-		int low = hex_value((unsigned char)raw[i + 2]);
+		int high = hex_value(raw[i + 1]);
+		int low = hex_value(raw[i + 2]);
 		if (high < 0 || low < 0)
 			return -1;
 		out[o++] = (char)(high * 16 + low);

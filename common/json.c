@@ -6,6 +6,7 @@
  */
 #include "json.h"
 
+#include "common/hex.h"
 #include "utf8.h"
 
 #include <stdint.h>
@@ -48,17 +49,6 @@ static bool take(struct scan *s, char c)
 		return false;
 	s->at++;
 	return true;
-}
-
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
 }
 
 /* The four hex digits at p as a number; -1 where there are no four. */

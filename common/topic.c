@@ -2,6 +2,7 @@
  * topic.c - taking topics apart and putting them together.
  */
 #include "topic.h"
+#include "common/hex.h"
 
 #include <string.h>
 
@@ -156,17 +157,6 @@ size_t topic_level_encode(const char *s, size_t n, char *out, size_t cap)
 		out[used++] = hex[c & 15];
 	}
 	return used;
-}
-
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return -1;
 }
 
 bool topic_level_identity_lenient(const char *level, size_t n, struct identity *out)
