@@ -1,6 +1,6 @@
 /*
- * acceptor.h - the door: accepts connections, reads the request head, answers plain HTTP
- * and hands WebSocket upgrades of /ws/… to the server.
+ * acceptor.h - the door: accepts connections and makes visitors of them (visitor.h), which become
+ * sessions or get an HTTP answer.
  *
  * Every answer but an upgrade ends its connection (Connection: close). Bounds: a head of
  * HTTP_HEAD_MAX bytes within header_timeout, max_sessions, rate_connects per client
