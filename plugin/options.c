@@ -5,6 +5,7 @@
 
 #include "common/utf8.h"
 #include "compat.h"
+#include "schema.h"
 
 #include <arpa/inet.h>
 #include <net/if.h>
@@ -159,11 +160,12 @@ static const char *read_max_message_chars(const char *v, struct options *o)
 	return value_count(v, 1, 65000, &o->max_message_chars) ? NULL : "a number from 1 to 65000 is expected";
 }
 
+/* No longer text can be a message, and a broker with the shipped max_packet_size takes so much. */
 static const char *read_max_frame_bytes(const char *v, struct options *o)
 {
-	return value_size(v, 1024, 1024 * 1024, &o->max_frame_bytes)
+	return value_size(v, 1024, SCHEMA_PAYLOAD_MAX, &o->max_frame_bytes)
 	           ? NULL
-	           : "a size from 1k to 1m is expected, such as 64k";
+	           : "a size from 1k to 256k is expected, such as 64k";
 }
 
 static const char *read_header_timeout(const char *v, struct options *o)
