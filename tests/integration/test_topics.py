@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from harness.broker import MOSQUITTO
+from harness.broker import mosquitto_version
 from harness.dialogue import wait_for
 
 A, B = "alice@example.com", "bob@example.com"
@@ -222,7 +222,8 @@ def test_control_topics_stay_closed(brokers, topic, other):
     broker = brokers(bridge=False, options={"other_topics": other})
     for user in (A, None, "$chat-bridge-x"):
         client = broker.mqtt(user)
-        assert client.publish(topic, b"{}", qos=1) == 0x87
+        # 2.1 has a neutral answer for plugins; what then remains is its own: nobody listens there.
+        assert client.publish(topic, b"{}", qos=1) == (0x87 if mosquitto_version() < (2, 1) else 0)
         client.publish(topic, b"{}", qos=0)
         client.alive()
 
@@ -266,8 +267,7 @@ def test_an_acl_file_still_rules_outside(brokers):
 def test_other_topics_can_be_left_to_others(brokers):
     broker = brokers(bridge=False, options={"other_topics": "defer"})
     alice, bob = broker.mqtt(A), broker.mqtt(B).read_room()
-    version = subprocess.run([MOSQUITTO, "-h"], capture_output=True, text=True).stdout
-    if " 2.0." in version.splitlines()[0]:
+    if mosquitto_version() < (2, 1):
         # Nobody else is there who would allow it.
         assert alice.publish("other", b"x") == 0x87
     assert alice.send({"message": "hi"}) == 0

@@ -575,12 +575,12 @@ def test_a_closed_session_leaves_the_broker(everyway):
     alice = chat.ws(A)
     name = chat.wait_log(r"as (ws-[\w-]+) .*u'%s'" % re.escape(A)).group(1)
     alice.close()
-    chat.wait_log(r"Client %s (disconnected|closed)" % re.escape(name))
+    chat.wait_log(r"Client %s (\[.*\] )?(disconnected|closed)" % re.escape(name))
     # And one whose network is gone without a word, too.
     bob = chat.raw_ws(B)
     name = chat.wait_log(r"as (ws-[\w-]+) .*u'%s'" % re.escape(B)).group(1)
     bob.socket.close()
-    chat.wait_log(r"Client %s (disconnected|closed)" % re.escape(name))
+    chat.wait_log(r"Client %s (\[.*\] )?(disconnected|closed)" % re.escape(name))
 
 
 def test_unicode_and_big_texts(everyway):

@@ -2,7 +2,6 @@
 
 import contextlib
 import ctypes
-import fcntl
 import os
 import re
 import shutil
@@ -36,7 +35,8 @@ SURPRISES = re.compile(
 
 
 class _Ports:
-    """Free ports from a slice that a lock file gives to this process alone."""
+    """Free ports from a slice that an abstract socket name gives to this process alone: such names
+    belong to the network, as ports do, so it holds between users and roots of one machine too."""
 
     FIRST, SLICE, SLICES = 20000, 200, 40
     lock = None
@@ -46,10 +46,11 @@ class _Ports:
     def take(cls):
         if cls.lock is None:
             for n in range(cls.SLICES):
+                lock = socket.socket(socket.AF_UNIX)
                 try:
-                    lock = open(os.path.join(tempfile.gettempdir(), "chat-test-ports-%d.lock" % n), "a")
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    lock.bind("\0mosquitto-chat-test-ports-%d" % n)
                 except OSError:
+                    lock.close()
                     continue
                 cls.lock, cls.base = lock, cls.FIRST + n * cls.SLICE
                 break
@@ -101,6 +102,12 @@ def libasan():
         with open(path) as f:
             path = os.path.realpath(re.search(r"/\S+libasan\.so\S*", f.read()).group(0))
     return path
+
+
+def mosquitto_version():
+    """(2, 0, 11)"""
+    text = subprocess.run([MOSQUITTO, "-h"], capture_output=True, text=True).stdout
+    return tuple(int(n) for n in re.match(r"mosquitto version (\d+)\.(\d+)\.(\d+)", text).groups())
 
 
 class Broker:
