@@ -357,6 +357,7 @@ def test_a_bridge_that_does_not_listen_is_killed(brokers):
     broker = fake_broker(brokers, 'import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nos.write(3, b"ready\\n")\n'
                                   'import time\nwhile True: time.sleep(1)\n')
     pid = seen(broker)["pid"]
+    broker.allow("is killed")
     started = time.monotonic()
     assert broker.terminate() == 0
     assert time.monotonic() - started < 5
@@ -366,6 +367,7 @@ def test_a_bridge_that_does_not_listen_is_killed(brokers):
 def test_the_broker_goes_on_while_a_bridge_hangs(brokers):
     broker = fake_broker(brokers)
     pid = seen(broker)["pid"]
+    broker.allow("is killed")
     os.kill(pid, signal.SIGSTOP)
     alice, bob = broker.mqtt(A), broker.mqtt(B).read_room()
     for n in range(20):
