@@ -58,7 +58,6 @@ static void on_violation(void *user, const char *violation)
 /* What libwebsockets keeps for each connection. */
 struct connection {
 	struct session *session;
-	unsigned peer_code; /* of the peer's close frame */
 };
 
 static int on_established(struct lws *wsi, struct connection *c)
@@ -88,7 +87,6 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
 	switch (reason) {
 	case LWS_CALLBACK_ESTABLISHED:
 		c->session = NULL;
-		c->peer_code = 0;
 		return on_established(wsi, c);
 	case LWS_CALLBACK_RECEIVE:
 		if (c->session != NULL)
@@ -106,12 +104,14 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
 		return 0;
 	case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
 		/* the code is in network order; an empty close frame counts as 1005 */
-		c->peer_code = len >= 2 ? (unsigned)((uint8_t *)in)[0] << 8 | ((uint8_t *)in)[1] : 1005;
+		if (c->session != NULL)
+			session_peer_closes(c->session,
+			                    len >= 2 ? ((unsigned)((uint8_t *)in)[0] << 8) | ((uint8_t *)in)[1] : 1005);
 		return 0;
 	case LWS_CALLBACK_CLOSED:
 		frame_guard_stop((int)lws_get_socket_fd(wsi));
 		if (c->session != NULL)
-			session_gone(c->session, c->peer_code);
+			session_gone(c->session);
 		c->session = NULL;
 		return 0;
 	case LWS_CALLBACK_CLOSED_HTTP:

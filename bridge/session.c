@@ -396,20 +396,30 @@ void sessions_close_due(struct sessions *all)
 	}
 }
 
-void session_gone(struct session *s, unsigned peer_code)
+/* Nothing more is sent to the client; what it sent before still reaches the broker. */
+static void stop_sending(struct session *s, unsigned code, const char *reason)
 {
-	bool clean = peer_code != 0;
 	if (!session_leaving(s)) {
-		log_end(s, clean ? peer_code : 1006, clean ? "by the client" : "connection lost");
+		log_end(s, code, reason);
 		s->bridge->sessions.closed_total++;
 	}
 	s->state = SESSION_GONE;
-	s->wsi = NULL;
 	uncount(s);
 	outbox_clear(&s->outbox);
+	put_on_closing_list(s, s->bridge->loop.now_ms + LINGER_MS);
+}
+
+void session_peer_closes(struct session *s, unsigned code)
+{
+	stop_sending(s, code, "by the client");
+}
+
+void session_gone(struct session *s)
+{
+	stop_sending(s, 1006, "connection lost");
+	s->wsi = NULL;
 	if (!owes_publishes(s))
 		mqtt_link_close(&s->link);
-	put_on_closing_list(s, s->bridge->loop.now_ms + LINGER_MS);
 }
 
 void sessions_close_all(struct sessions *all, enum close_code code, const char *reason)

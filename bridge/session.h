@@ -178,8 +178,11 @@ void session_writeable(struct session *s);
  * is closed at the end of the round. Idempotent: the first code stands. reason: static text. */
 void session_close(struct session *s, enum close_code code, const char *reason);
 
-/* libwebsockets has let go of the connection: frees s. peer_code 0: no close frame came from the peer. */
-void session_gone(struct session *s, unsigned peer_code);
+/* The peer's close frame has come: nothing may follow our answer to it. */
+void session_peer_closes(struct session *s, unsigned code);
+
+/* libwebsockets has let go of the connection: frees s, when the broker has what the client sent. */
+void session_gone(struct session *s);
 
 /* Hands a frame of this session alone to its outbox. */
 void session_send_text(struct session *s, const char *payload, size_t len);
