@@ -76,10 +76,11 @@ static void on_stop_timer(uv_timer_t *timer)
 	if (b->sessions.count > 0 && b->loop.now_ms < b->stop_by_ms)
 		return;
 	uv_close((uv_handle_t *)timer, NULL);
-	rooms_stop(&b->rooms);
-	sessions_stop(&b->sessions);
-	mqtt_links_stop(&b->links);
+	/* each lets go of what the next one owns */
 	server_stop(&b->server);
+	sessions_stop(&b->sessions);
+	rooms_stop(&b->rooms);
+	mqtt_links_stop(&b->links);
 	loop_stop(&b->loop);
 }
 

@@ -60,6 +60,13 @@ struct connection {
 	struct session *session;
 };
 
+void server_forget(struct lws *wsi)
+{
+	struct connection *c = lws_wsi_user(wsi);
+	if (c != NULL)
+		c->session = NULL;
+}
+
 static int on_established(struct lws *wsi, struct connection *c)
 {
 	struct bridge *b = bridge_of(wsi);

@@ -15,6 +15,7 @@
 #include <stddef.h>
 
 struct bridge;
+struct lws;
 struct lws_context;
 struct lws_vhost;
 
@@ -40,6 +41,9 @@ bool server_start(struct server *srv, struct bridge *b);
  * call server_end. */
 void server_stop(struct server *srv);
 void server_end(struct server *srv);
+
+/* The session of this connection is no more: its callbacks find nobody. */
+void server_forget(struct lws *wsi);
 
 /* Takes the descriptor and u (from malloc), whatever happens. head: the upgrade request for
  * libwebsockets, followed by what the client has sent behind its own head. */

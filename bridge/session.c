@@ -321,6 +321,8 @@ void session_close(struct session *s, enum close_code code, const char *reason)
 static void destroy(struct session *s)
 {
 	struct sessions *all = &s->bridge->sessions;
+	if (s->wsi != NULL)
+		server_forget(s->wsi);
 	if (s->dirty) {
 		struct session **at = &all->dirty;
 		while (*at != s)

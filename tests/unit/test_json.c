@@ -70,7 +70,7 @@ static void value_gives(const char *value, enum json_status expected)
 	char text[1024];
 	int n = snprintf(text, sizeof(text), "{\"k\":%s}", value);
 
-	assert_in_range(n, 6, sizeof(text) - 1);
+	assert_true(n >= 6 && n <= sizeof(text) - 1);
 	gives(text, expected);
 }
 
@@ -412,6 +412,13 @@ static void cut_everywhere(void **state)
 	}
 }
 
+/* A whole walk ends with one of the verdicts. */
+static void assert_verdict(enum json_status status)
+{
+	assert_true(status == JSON_END || status == JSON_INVALID || status == JSON_BAD_UTF8 ||
+	            status == JSON_NOT_OBJECT);
+}
+
 static void changed_everywhere(void **state)
 {
 	char text[sizeof(everything)];
@@ -421,9 +428,9 @@ static void changed_everywhere(void **state)
 		for (int c = 0; c < 256; c++) {
 			memcpy(text, everything, sizeof(text));
 			text[at] = (char)c;
-			assert_in_range(walk(text, sizeof(text) - 1, NULL), JSON_END, JSON_NOT_OBJECT);
+			assert_verdict(walk(text, sizeof(text) - 1, NULL));
 			memmove(text + at, text + at + 1, sizeof(text) - 1 - at); /* one byte less */
-			assert_in_range(walk(text, sizeof(text) - 2, NULL), JSON_END, JSON_NOT_OBJECT);
+			assert_verdict(walk(text, sizeof(text) - 2, NULL));
 		}
 	}
 }
