@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from harness.dialogue import ABSENT
+from harness.dialogue import ABSENT, wait_for
 from harness.wire import topic_level
 
 A, B = "alice@example.com", "bob@example.com"
@@ -125,7 +125,6 @@ def test_away_and_back_in_every_manner(broker):
     one.disconnect()
     assert not is_away()
     two.close()
-    from harness.dialogue import wait_for
     wait_for(is_away, "bob away after a lost connection")
     # Taken over by a client of the same id: one is there, not none and not two.
     broker.allow("protocol error")

@@ -1,6 +1,7 @@
 """Things that break: bridges, brokers, sockets, descriptors. Who is not concerned does not notice."""
 
 import contextlib
+import ctypes
 import os
 import re
 import resource
@@ -11,7 +12,7 @@ import time
 
 import pytest
 
-from harness.broker import running
+from harness.broker import running, stat_fields
 from harness.dialogue import MARKER, Closed, wait_for
 from harness.websocket import HttpAnswer, read_answer
 
@@ -235,7 +236,6 @@ def test_a_session_kicked_at_the_broker(brokers, fanout):
 
 
 def _syscall(number, *arguments):
-    import ctypes
     libc = ctypes.CDLL(None, use_errno=True)
     return libc.syscall(number, *arguments)
 
@@ -337,7 +337,6 @@ def _try_session(chat):
 
 
 def _cpu(pid):
-    from harness.broker import stat_fields
     fields = stat_fields(pid)
     return int(fields[11]) + int(fields[12])
 

@@ -1,6 +1,7 @@
 """RFC 6455 at the byte level: what is answered, what closes, with which code."""
 
 import os
+import random
 import re
 import socket
 import time
@@ -298,7 +299,6 @@ def test_reset(chat, pair):
 
 def test_noise(chat):
     """A thousand sessions' worth of random bytes: the bridge lives and its neighbours do not notice."""
-    import random
     rng = random.Random(7)
     bob = chat.ws(B)
     pids = chat.bridge_pids()

@@ -6,9 +6,10 @@ import time
 
 import pytest
 
-from harness.broker import Crowd
+from harness.broker import Crowd, stat_fields
 from harness.dialogue import FACTOR, Closed, wait_for
 from harness.websocket import HttpAnswer
+from harness.wire import PUBLISH, string, varint, write_properties
 
 A, B, C = "alice@example.com", "bob@example.com", "carol@example.com"
 
@@ -69,7 +70,6 @@ def test_a_burst_that_fits_closes_nobody(brokers, fanout, size):
         alice.send_bytes(burst)
         assert numbers([bob.next() for _ in range(count)]) == list(range(count))
     # An MQTT client bursts harder.
-    from harness.wire import PUBLISH, string, varint, write_properties
     carol = chat.mqtt(C)
     head = string("chat/rooms/general/send") + write_properties({})
     data = b""
@@ -276,7 +276,6 @@ def test_idle_sessions_cost_no_work(chat):
     sessions = [chat.raw_ws("u%d@example.com" % n, events="typing") for n in range(50)]
     for session in sessions:
         session.expect_ready()
-    from harness.broker import stat_fields
     [pid] = chat.bridge_pids()
 
     def ticks():

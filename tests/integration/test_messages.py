@@ -2,11 +2,13 @@
 
 import json
 import re
+import struct
 import time
 
 import pytest
 
-from harness.dialogue import ABSENT, TIMESTAMP, ULID
+from harness.dialogue import ABSENT, TIMESTAMP, ULID, wait_for
+from harness.wire import PUBCOMP, PUBLISH, PUBREC, PUBREL, string, write_properties
 
 EVERY_WAY = [(version, qos) for version in (4, 5) for qos in (0, 1, 2)]
 
@@ -310,8 +312,6 @@ def test_many_refs(broker):
 def test_a_qos2_duplicate_before_pubrel_is_one_message(broker):
     alice = broker.mqtt("alice@example.com").read_notices()
     bob = broker.mqtt("bob@example.com").read_room()
-    import struct
-    from harness.wire import PUBCOMP, PUBLISH, PUBREC, PUBREL, string, write_properties
     mid = struct.pack("!H", 77)
     body = string("chat/rooms/general/send") + mid + write_properties({}) + b'{"message":"once"}'
     alice.packet(PUBLISH, 4, body)
@@ -543,7 +543,6 @@ def test_rate_option(brokers):
     alice = broker.mqtt("alice@example.com").read_notices()
     assert [alice.send({"message": "m"}) for _ in range(3)] == [0, 0, 0x87]
     alice.expect_error("rate_limited")
-    from harness.dialogue import wait_for
     wait_for(lambda: alice.send({"message": "m"}) == 0, "a token after a second", 4)
 
 

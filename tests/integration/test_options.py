@@ -7,7 +7,8 @@ import subprocess
 
 import pytest
 
-from harness.broker import MOSQUITTO, free_port
+from harness.broker import MOSQUITTO, processes, running, stat_fields
+from harness.dialogue import wait_for
 
 A, B = "alice@example.com", "bob@example.com"
 
@@ -213,8 +214,6 @@ def test_started_in_the_background(brokers):
     broker.allow(".*")
     subprocess.run([MOSQUITTO, "-c", broker.conf_path, "-d"], env=broker.environment(), check=True, timeout=30,
                    stdout=broker.log_file, stderr=subprocess.STDOUT)
-    from harness.dialogue import wait_for
-    from harness.broker import running, stat_fields, processes
 
     def pid_of_broker():
         try:
@@ -237,4 +236,3 @@ def test_started_in_the_background(brokers):
     finally:
         os.kill(pid, 15)
         wait_for(lambda: not running(pid) and not any(running(p) for p in bridges), "the end of broker and bridge")
-    assert free_port()

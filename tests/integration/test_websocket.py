@@ -2,6 +2,8 @@
 
 import json
 import re
+import socket
+import threading
 
 import pytest
 
@@ -59,7 +61,6 @@ def test_frames_that_come_before_the_session_is_in_its_rooms_wait(everyway):
 
 def test_frames_in_the_same_packet_as_the_upgrade(chat):
     """A client need not wait for the 101 before it sends."""
-    import socket
     reader = chat.mqtt(None).read_room()
     session = chat.raw_ws(A)
     frame = session.frame(1, b'{"message":"eager"}')
@@ -621,7 +622,6 @@ def test_subprotocols(chat):
 def test_sessions_of_many_people(everyway):
     """More than the broker's listen backlog of ten at once."""
     chat = everyway
-    import threading
     sessions, errors = [None] * 60, []
 
     def dial(n):
