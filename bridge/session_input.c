@@ -324,7 +324,7 @@ void session_receive(struct session *s, const uint8_t *bytes, size_t n, bool fir
 		return;
 	}
 	if (first && final && s->rx_len == 0) {
-		take_frame(s, (const char *)bytes, n);
+		take_frame(s, n > 0 ? (const char *)bytes : "", n);
 		return;
 	}
 	if (s->rx_cap - s->rx_len < n + remaining) {
@@ -340,11 +340,12 @@ void session_receive(struct session *s, const uint8_t *bytes, size_t n, bool fir
 		s->rx = rx;
 		s->rx_cap = (uint32_t)cap;
 	}
-	memcpy(s->rx + s->rx_len, bytes, n);
+	if (n > 0) /* an empty fragment may come before there is memory for any */
+		memcpy(s->rx + s->rx_len, bytes, n);
 	s->rx_len += (uint32_t)n;
 	if (!final)
 		return;
-	take_frame(s, (const char *)s->rx, s->rx_len);
+	take_frame(s, s->rx_len > 0 ? (const char *)s->rx : "", s->rx_len);
 	free(s->rx);
 	s->rx = NULL;
 	s->rx_len = s->rx_cap = 0;

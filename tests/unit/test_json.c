@@ -70,7 +70,7 @@ static void value_gives(const char *value, enum json_status expected)
 	char text[1024];
 	int n = snprintf(text, sizeof(text), "{\"k\":%s}", value);
 
-	assert_true(n >= 6 && n <= sizeof(text) - 1);
+	assert_true(n >= 6 && n <= (int)sizeof(text) - 1);
 	gives(text, expected);
 }
 
