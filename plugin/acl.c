@@ -3,6 +3,7 @@
  */
 #include "acl.h"
 
+#include "auth.h"
 #include "author.h"
 #include "clock.h"
 #include "common/topic.h"
@@ -93,8 +94,10 @@ static int on_write(const struct mosquitto_evt_acl_check *ed, const struct topic
 	if (t->kind == TOPIC_ROOM_SEND || t->kind == TOPIC_USER_SEND)
 		return MOSQ_ERR_SUCCESS;
 	/* The broker asks again for what it keeps when the author of a QoS 2 message reconnects. A publish
-	 * to such a topic is refused all the same, in the MESSAGE event. */
-	if (ed->qos == 2 && inflight_holds(ed->topic, ed->payload, ed->payloadlen))
+	 * to such a topic would be refused all the same, in the MESSAGE event; a will would not, and comes
+	 * at any other time than in its own client's CONNECT. */
+	if (ed->qos == 2 && !ed->retain && auth_is_connecting(ed->client) &&
+	    inflight_holds(ed->topic, ed->payload, ed->payloadlen))
 		return MOSQ_ERR_SUCCESS;
 	tell(ed);
 	return MOSQ_ERR_ACL_DENIED;

@@ -18,7 +18,8 @@
 static struct {
 	const struct options *options;
 	bool admit_others;
-	bool rechecking; /* between SIGHUP and the next tick */
+	bool rechecking;                    /* between SIGHUP and the next tick */
+	const struct mosquitto *connecting; /* never looked into */
 	char credential[CREDENTIAL_HEX + 1];
 } state;
 
@@ -48,6 +49,7 @@ bool auth_start(const struct options *options, bool admit_others)
 	state.options = options;
 	state.admit_others = admit_others;
 	state.rechecking = false;
+	state.connecting = NULL;
 	return draw_credential();
 }
 
@@ -115,6 +117,7 @@ int auth_on_basic_auth(struct mosquitto_evt_basic_auth *ed)
 	char id_text[LOG_TEXT_MAX], address_text[LOG_TEXT_MAX];
 	struct identity who;
 
+	state.connecting = state.rechecking ? NULL : ed->client;
 	/* A session from the broker's database that is not connected: it will log in when it comes. */
 	if (!address)
 		return MOSQ_ERR_SUCCESS;
@@ -133,6 +136,16 @@ int auth_on_basic_auth(struct mosquitto_evt_basic_auth *ed)
 	if (identity_parse(name, strlen(name), &who))
 		return admit(ed->client, &who, id, CLIENT_MQTT);
 	return MOSQ_ERR_SUCCESS;
+}
+
+bool auth_is_connecting(const struct mosquitto *handle)
+{
+	return handle == state.connecting;
+}
+
+void auth_connect_over(void)
+{
+	state.connecting = NULL;
 }
 
 void auth_reload(void)

@@ -10,8 +10,9 @@
 
 #include <stdbool.h>
 
-struct options;
+struct mosquitto;
 struct mosquitto_evt_basic_auth;
+struct options;
 
 /* options: borrowed until auth_stop. admit_others: mosquitto 2.0 only, any user name may connect
  * (an open broker); else others decide. False when the system gives no randomness. */
@@ -24,6 +25,14 @@ void auth_stop(void);
 const char *auth_credential(void);
 
 int auth_on_basic_auth(struct mosquitto_evt_basic_auth *ed);
+
+/* Is the broker still inside the CONNECT of this client, as far as can be told: was it the last one to
+ * be asked about, and has nothing happened since? Never true for clients that log in by certificate
+ * alone, for which no plugin is asked. */
+bool auth_is_connecting(const struct mosquitto *handle);
+
+/* Something else has happened: any other event but access checks. */
+void auth_connect_over(void);
 
 /* The broker is about to ask for all its clients again, those that are not connected included: until
  * auth_reload_over no client counts as newly connected. */

@@ -43,6 +43,7 @@ static int on_message(int event, void *data, void *userdata)
 {
 	(void)event;
 	(void)userdata;
+	auth_connect_over();
 	return messages_on_message(data);
 }
 
@@ -52,6 +53,8 @@ static int on_disconnect(int event, void *data, void *userdata)
 
 	(void)event;
 	(void)userdata;
+	if (auth_is_connecting(ed->client))
+		auth_connect_over();
 	clients_leave(ed->client);
 	return MOSQ_ERR_SUCCESS;
 }
@@ -73,6 +76,7 @@ static int on_tick(int event, void *data, void *userdata)
 	(void)event;
 	(void)userdata;
 	TICK_NEXT_MS(ed, TICK_MS);
+	auth_connect_over();
 	auth_reload_over();
 	bridges_tick(now);
 	if (now - state.tidied_ms >= TIDY_MS) {
@@ -101,6 +105,8 @@ static int on_client_offline(int event, void *data, void *userdata)
 
 	(void)event;
 	(void)userdata;
+	if (auth_is_connecting(ed->client))
+		auth_connect_over();
 	clients_leave(ed->client);
 	return MOSQ_ERR_SUCCESS;
 }
