@@ -31,11 +31,18 @@ for name in os.listdir("/proc/self/fd"):
     except OSError:
         pass
 status = open("/proc/self/status").read()
-number = len([n for n in os.listdir(folder) if n.startswith("seen-")])
-with open(os.path.join(folder, "part"), "w") as f:
+part = os.path.join(folder, "part-%d" % os.getpid())
+with open(part, "w") as f:
     json.dump({"argv": sys.argv, "settings": line.decode(), "environ": dict(os.environ), "fds": fds, "status": status,
                "pid": os.getpid(), "ppid": os.getppid(), "listen": socket.socket(fileno=os.dup(4)).getsockname()[1]}, f)
-os.rename(os.path.join(folder, "part"), os.path.join(folder, "seen-%d" % number))
+number = 0
+while True:  # several may start at once
+    try:
+        os.link(part, os.path.join(folder, "seen-%d" % number))
+        break
+    except FileExistsError:
+        number += 1
+os.unlink(part)
 def say(text):
     os.write(2, text.encode() + b"\n")
 #BODY#
