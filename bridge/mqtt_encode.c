@@ -120,7 +120,7 @@ size_t mqtt_encode_connect(uint8_t *out, size_t cap, const struct mqtt_connect *
 	if (c->user_name.at != NULL)
 		at = put_span(at, c->user_name);
 	if (c->password.at != NULL)
-		at = put_span(at, c->password);
+		(void)put_span(at, c->password);
 	return size;
 }
 

@@ -309,7 +309,7 @@ static bool send_connect(struct mqtt_link *link)
 	    .password = {link->pool->credential, strlen(link->pool->credential)},
 	    .clean_start = true,
 	    .receive_maximum = RECEIVE_MAXIMUM,
-	    .maximum_packet_size = LINK_PACKET_MAX,
+	    .maximum_packet_size = (uint32_t)LINK_PACKET_MAX,
 	};
 	link->pool->identify(link, &c);
 	size_t size = mqtt_connect_size(&c);

@@ -20,7 +20,7 @@
 #include <stdint.h>
 
 #define LINKS_CONNECTING_MAX 8
-#define LINK_PACKET_MAX (512u * 1024)
+#define LINK_PACKET_MAX ((size_t)512 * 1024)
 #define LINK_CONNECT_MS 10000 /* from asking for a connection to CONNACK */
 
 enum link_state {

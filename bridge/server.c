@@ -159,8 +159,8 @@ bool server_start(struct server *srv, struct bridge *b)
 	    .port = CONTEXT_PORT_NO_LISTEN_SERVER,
 	    .protocols = protocols,
 	    .user = b,
-	    .gid = (gid_t)-1,
-	    .uid = (uid_t)-1,
+	    .gid = -1, /* stay who we are */
+	    .uid = -1,
 	    .foreign_loops = loops,
 	    .timeout_secs = UPGRADE_SECONDS,
 	    .pt_serv_buf_size = OUTBOX_WRITE_MAX,

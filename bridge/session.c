@@ -474,7 +474,9 @@ bool sessions_start(struct sessions *all, struct bridge *b)
 void sessions_stop(struct sessions *all)
 {
 	uv_close((uv_handle_t *)&all->tick, NULL);
-	while (all->first != NULL)
-		destroy(all->first);
+	for (struct session *s = all->first, *next; s != NULL; s = next) {
+		next = s->next;
+		destroy(s);
+	}
 	free(all->buckets);
 }

@@ -248,7 +248,7 @@ static void publish_round_trip(void **state)
 	(void)state;
 	memset(topic, 't', sizeof(topic));
 	memset(payload, 'p', sizeof(payload));
-	for (size_t i = 0; i < 6 * 4 * 32; i++) {
+	for (size_t i = 0; i < (size_t)6 * 4 * 32; i++) {
 		struct mqtt_publish_out p = {
 		    .topic = {topic, topics[i % 6]},
 		    .qos = i / 24 & 1,
