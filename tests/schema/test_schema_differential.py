@@ -142,6 +142,9 @@ def printable(key):
 def fault_of(error, fields, direct):
     """What a fault that the stock validator has found is called on the wire."""
     field = error.absolute_path[0] if error.absolute_path else None
+    if field is None and error.validator is None:
+        # newer versions name neither field nor keyword where the schema of a field is `false`
+        field = next(key for key in ("message", "timestamp") if key in fields and fields[key] is error.instance)
     if error.validator in ("additionalProperties", "maxProperties"):
         return "unknown_field", printable(next(key for key in fields if key not in FIELDS))
     if error.validator == "required":
