@@ -367,6 +367,7 @@ static void flush_room(struct rooms *r, struct room *room)
 		if (s->state == SESSION_CLOSING || s->state == SESSION_GONE)
 			continue;
 		r->deliveries += room->frame_count;
+		r->writes++;
 		if (s->room_count > 1) {
 			if (s->several_round != r->round) {
 				s->several_round = r->round;
@@ -408,8 +409,9 @@ void rooms_settle(struct rooms *r)
 		flush_now(r);
 }
 
-/* The first round after a pause leaves at once. After one that took long, the next waits as
- * long again: what arrives meanwhile shares its writes, and the broker gets its turn on the core. */
+/* The first round after a pause leaves at once. After one that took long, the next waits: what
+ * arrives meanwhile shares its writes, and the broker gets its turn on the core. It waits as long
+ * again where each write carried one message; where many shared a write already, so much less. */
 void rooms_flush(struct rooms *r)
 {
 	if (r->dirty == NULL || r->pacing)
@@ -422,10 +424,15 @@ void rooms_flush(struct rooms *r)
 			return;
 		}
 	}
+	uint64_t deliveries = r->deliveries, writes = r->writes;
 	flush_now(r);
+	deliveries = r->deliveries - deliveries;
+	writes = r->writes - writes;
 	uint64_t took = loop_now_ns() - start;
-	if (took > PACE_FROM_NS)
-		r->next_flush_ns = start + took + (took < PACE_MAX_NS ? took : PACE_MAX_NS);
+	if (took > PACE_FROM_NS && deliveries > 0) {
+		uint64_t pause = took < PACE_MAX_NS ? took : PACE_MAX_NS;
+		r->next_flush_ns = start + took + pause * writes / deliveries;
+	}
 }
 
 static void on_pace(struct watcher *w, uint32_t events)

@@ -73,6 +73,7 @@ struct rooms {
 	uint64_t next_flush_ns;  /* pacing: no new round of writes before this */
 	struct watcher pace;     /* timerfd that ends the wait */
 	bool pacing;
+	uint64_t writes;     /* members served, once a round */
 	uint64_t deliveries; /* frames handed to members */
 	uint64_t lost;       /* numbers missing between broker and bridge */
 };
