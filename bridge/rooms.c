@@ -167,49 +167,6 @@ void rooms_want_typing(struct rooms *r, struct room *room, int change)
 
 /* ---- what arrives -------------------------------------------------------------------- */
 
-static bool parse_decimal(struct mqtt_span s, uint64_t *out)
-{
-	uint64_t v = 0;
-	if (s.len == 0 || s.len > 19)
-		return false;
-	for (size_t i = 0; i < s.len; i++) {
-		if (s.at[i] < '0' || s.at[i] > '9')
-			return false;
-		v = v * 10 + (uint64_t)(s.at[i] - '0');
-	}
-	*out = v;
-	return true;
-}
-
-static bool span_is(struct mqtt_span s, const char *text)
-{
-	return s.len == strlen(text) && memcmp(s.at, text, s.len) == 0;
-}
-
-struct message_marks rooms_read_marks(const struct bridge *b, const struct mqtt_publish *p)
-{
-	struct message_marks marks = {0, 0};
-	struct mqtt_properties left = p->properties;
-	struct mqtt_property property;
-	while (mqtt_property_next(&left, &property)) {
-		if (property.id != 38) /* user property */
-			continue;
-		if (span_is(property.name, PROPERTY_SEQ)) {
-			(void)parse_decimal(property.value, &marks.seq);
-		} else if (span_is(property.name, PROPERTY_ORIGIN)) {
-			/* "<bridge>.<session number>" */
-			const char *dot = memchr(property.value.at, '.', property.value.len);
-			size_t head = dot != NULL ? (size_t)(dot - property.value.at) : 0;
-			uint64_t index, number;
-			if (dot != NULL && parse_decimal((struct mqtt_span){property.value.at, head}, &index) &&
-			    index == b->settings.index &&
-			    parse_decimal((struct mqtt_span){dot + 1, property.value.len - head - 1}, &number))
-				marks.origin = number;
-		}
-	}
-	return marks;
-}
-
 static void lose_room(struct rooms *r, struct room *room, uint64_t missing)
 {
 	r->lost += missing;
@@ -269,7 +226,7 @@ static bool remember_frame(struct room *room, struct frame frame)
 
 static void deliver(struct rooms *r, struct room *room, const struct mqtt_publish *p)
 {
-	struct message_marks marks = rooms_read_marks(r->bridge, p);
+	struct message_marks marks = message_marks_read(p, r->bridge->settings.index);
 	if (!check_seq(r, room, marks.seq))
 		return;
 	if (!room_reserve(r, room, frame_size(p->payload.len))) {

@@ -14,6 +14,7 @@
 #define CHAT_BRIDGE_ROOMS_H
 
 #include "bridge/log.h"
+#include "bridge/message_marks.h"
 #include "bridge/mqtt_link.h"
 #include "bridge/outbox.h"
 #include "common/topic.h"
@@ -112,12 +113,5 @@ void rooms_typing(struct rooms *r, struct room *room, const char *payload, size_
 
 /* Members that want typing events have become more (+1) or fewer (-1). */
 void rooms_want_typing(struct rooms *r, struct room *room, int change);
-
-/* Reads the numbers of a canonical message. Absent ones are 0 / empty. */
-struct message_marks {
-	uint64_t seq;
-	uint64_t origin; /* number of the author's session, where that is one of this bridge's; else 0 */
-};
-struct message_marks rooms_read_marks(const struct bridge *b, const struct mqtt_publish *p);
 
 #endif

@@ -204,7 +204,7 @@ static void on_publish(struct session *s, const struct mqtt_publish *p)
 		return;
 	struct topic topic = topic_parse(root, strlen(root), p->topic.at, p->topic.len);
 	if (topic.kind == TOPIC_ROOM || topic.kind == TOPIC_INBOX) {
-		struct message_marks marks = rooms_read_marks(s->bridge, p);
+		struct message_marks marks = message_marks_read(p, s->bridge->settings.index);
 		if (topic.kind == TOPIC_ROOM && !check_own_seq(s, &topic, marks.seq))
 			return;
 		if (marks.origin == s->number && !s->echo)

@@ -1,9 +1,9 @@
 /*
  * origin.h - the user property by which a bridge knows its own session's messages again.
  *
- * Reading properties is the one thing that mosquitto 2.0 does not offer to plugins in every build: Debian's
- * does, a broker built by upstream's Makefile (as in its container images) does not. The function is
- * then taken from libmosquitto, which is of the same source.
+ * Reading properties is the one thing that mosquitto 2.0 does not offer to plugins in every build: Debian
+ * 12's does; Debian 13's, and one built by upstream's Makefile (as in its container images), do not. The
+ * function is then taken from libmosquitto, which is of the same source.
  */
 #ifndef CHAT_ORIGIN_H
 #define CHAT_ORIGIN_H

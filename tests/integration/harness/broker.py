@@ -12,7 +12,7 @@ import tempfile
 import threading
 import time
 
-from .dialogue import MARKER, TIMEOUT, wait_for
+from .dialogue import FACTOR, MARKER, TIMEOUT, wait_for
 from .paho import Paho
 from .websocket import RawWs, Ws, read_answer
 from .wire import Mqtt, Refused, topic_level
@@ -210,6 +210,10 @@ class Broker:
             if time.monotonic() > end:
                 raise AssertionError("the broker does not listen:\n%s" % self.log())
             time.sleep(0.01)
+        # It listens before its signal handlers stand; the line comes after them, where it is logged at all.
+        end = min(end, time.monotonic() + 2 * FACTOR)
+        while not re.search(r"mosquitto version \S+ running", self.log()) and time.monotonic() < end:
+            time.sleep(0.005)
         self.bridge_pids()
         return self
 

@@ -1,0 +1,19 @@
+/*
+ * message_marks.h - the numbers that the plugin puts on a canonical message for the bridges, as
+ * MQTT 5 user properties. Pure.
+ */
+#ifndef CHAT_BRIDGE_MESSAGE_MARKS_H
+#define CHAT_BRIDGE_MESSAGE_MARKS_H
+
+#include "bridge/mqtt_codec.h"
+
+#include <stdint.h>
+
+struct message_marks {
+	uint64_t seq;    /* the message's number in its room; 0: it has none (QoS 2, direct messages) */
+	uint64_t origin; /* number of the author's session, where it is one of this bridge's; else 0 */
+};
+
+struct message_marks message_marks_read(const struct mqtt_publish *p, unsigned bridge_index);
+
+#endif
