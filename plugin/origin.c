@@ -12,7 +12,7 @@ typedef const mosquitto_property *(*pair_reader)(const mosquitto_property *, int
 
 static struct {
 	pair_reader read;
-	void *library; /* NULL where the broker has the function itself */
+	void *libmosquitto; /* NULL where the broker has the function itself */
 } state;
 
 bool origin_start(void)
@@ -21,8 +21,8 @@ bool origin_start(void)
 	void *found = dlsym(RTLD_DEFAULT, name);
 
 	if (!found && !BROKER_LINE_2_1) {
-		state.library = dlopen("libmosquitto.so.1", RTLD_NOW | RTLD_LOCAL);
-		found = state.library ? dlsym(state.library, name) : NULL;
+		state.libmosquitto = dlopen("libmosquitto.so.1", RTLD_NOW | RTLD_LOCAL);
+		found = state.libmosquitto ? dlsym(state.libmosquitto, name) : NULL;
 	}
 	/* POSIX wants this to be possible, ISO C has no cast for it. */
 	memcpy(&state.read, &found, sizeof(state.read));
@@ -31,8 +31,8 @@ bool origin_start(void)
 
 void origin_stop(void)
 {
-	if (state.library)
-		(void)dlclose(state.library);
+	if (state.libmosquitto)
+		(void)dlclose(state.libmosquitto);
 	memset(&state, 0, sizeof(state));
 }
 
