@@ -38,6 +38,13 @@ static bool path_valid(const char *s, size_t n)
 	return n > 0;
 }
 
+static bool any_path_valid(const char *s, size_t n)
+{
+	(void)s;
+	(void)n;
+	return true;
+}
+
 static bool sender_valid(const char *s, size_t n)
 {
 	return n > 0 && utf8_valid(s, n, NULL);
@@ -81,16 +88,23 @@ static const struct field fields[] = {
     {NUMBER(ping_timeout_ms, 1)},
     {NUMBER(connect_rate, 0)},
     {NUMBER(connect_burst, 0)},
+    {NAMED(sessions_latest), .kind = FIELD_CHOICE, .choice = {"all", "latest"}},
+    {NUMBER(session_expiry_s, 0)},
+    {TEXT(device_key, credential_valid)},
+    {TEXT(history_file, any_path_valid)},
 };
 #define FIELD_COUNT (sizeof(fields) / sizeof(fields[0]))
 
+_Static_assert(DEVICE_KEY_HEX == CREDENTIAL_HEX, "one check for both");
 _Static_assert(sizeof(unsigned) == sizeof(uint32_t), "version and index are read as uint32_t");
 
-/* The two choices have types of their own. */
+/* The choices have types of their own. */
 static bool choice_get(const struct bridge_settings *s, const struct field *f)
 {
 	if (f->offset == offsetof(struct bridge_settings, fanout_session))
 		return s->fanout_session;
+	if (f->offset == offsetof(struct bridge_settings, sessions_latest))
+		return s->sessions_latest;
 	return s->language == CHAT_SPANISH;
 }
 
@@ -98,6 +112,8 @@ static void choice_set(struct bridge_settings *s, const struct field *f, bool se
 {
 	if (f->offset == offsetof(struct bridge_settings, fanout_session))
 		s->fanout_session = second;
+	else if (f->offset == offsetof(struct bridge_settings, sessions_latest))
+		s->sessions_latest = second;
 	else
 		s->language = second ? CHAT_SPANISH : CHAT_ENGLISH;
 }

@@ -20,16 +20,21 @@
 #define SETTINGS_LISTEN_FD 4     /* listening TCP socket, bound by the plugin */
 #define SETTINGS_BYTES_MAX 65536 /* the line, newline included */
 
-#define CREDENTIAL_HEX 64    /* 256 random bits in hex */
-#define SOCKET_PATH_MAX 107  /* bytes, sun_path without its NUL */
-#define ORIGINS_MAX 4096     /* bytes of the comma-separated list */
-#define SYSTEM_SENDER_MAX 64 /* bytes */
+#define CREDENTIAL_HEX 64     /* 256 random bits in hex */
+#define SOCKET_PATH_MAX 107   /* bytes, sun_path without its NUL */
+#define ORIGINS_MAX 4096      /* bytes of the comma-separated list */
+#define SYSTEM_SENDER_MAX 64  /* bytes */
+#define HISTORY_PATH_MAX 1023 /* bytes */
+#define DEVICE_KEY_HEX 64     /* 256 bits in hex */
 
 /* User name of a bridge's own connection (the one that reads rooms). No address, so never anybody's. */
 #define BRIDGE_USERNAME "$chat-bridge"
 /* Client ids: a bridge's own connection, and its sessions. Refused for everybody else. */
 #define BRIDGE_CLIENT_PREFIX "chat-bridge-" /* then the index */
 #define SESSION_CLIENT_PREFIX "ws-"         /* then random or derived characters */
+
+/* In place of a client id in <root>/bridges/<cid>: what every bridge is told. */
+#define BRIDGES_ALL "all"
 
 /* MQTT 5 user properties that the plugin puts on canonical messages. */
 #define PROPERTY_VIA "via" /* "ws" or "mqtt" */
@@ -62,6 +67,10 @@ struct bridge_settings {
 	uint32_t ping_timeout_ms;
 	uint32_t connect_rate; /* plugin_opt_rate_connects, per second and address; 0 = off */
 	uint32_t connect_burst;
+	bool sessions_latest;      /* only the newest session of an identity receives */
+	uint32_t session_expiry_s; /* how long the broker keeps what a named device misses; 0: not at all */
+	char device_key[DEVICE_KEY_HEX + 1];     /* client ids of named devices are made with it */
+	char history_file[HISTORY_PATH_MAX + 1]; /* "" = no history */
 };
 
 /* One line of JSON with a newline at its end, NUL-terminated, from malloc; NULL when out of memory.

@@ -91,14 +91,21 @@ struct topic topic_parse(const char *root, size_t root_len, const char *topic, s
 
 	rest = topic + root_len + 1;
 	cut_level(&rest, end, &level, &level_len);
-	if (!rest)
+	if (!rest) {
+		if (span_is(level, level_len, "sync"))
+			t.kind = TOPIC_SYNC;
 		return t;
+	}
 	if (span_is(level, level_len, "rooms")) {
 		cut_level(&rest, end, &t.name, &t.name_len);
 		t.kind = room_kind(rest, end);
 	} else if (span_is(level, level_len, "users")) {
 		cut_level(&rest, end, &t.name, &t.name_len);
 		t.kind = user_kind(rest, end, &t);
+	} else if (span_is(level, level_len, "bridges")) {
+		cut_level(&rest, end, &t.name, &t.name_len);
+		if (!rest)
+			t.kind = TOPIC_BRIDGE;
 	}
 	if (t.kind == TOPIC_UNKNOWN) {
 		t.name = NULL;
@@ -280,6 +287,13 @@ size_t topic_format(enum topic_kind kind, const char *root, const char *name, si
 		put_text(&o, tails[kind]);
 		if (kind == TOPIC_NOTICES)
 			put_level(&o, client, client_len);
+		break;
+	case TOPIC_BRIDGE:
+		put_text(&o, "/bridges/");
+		put_level(&o, name, name_len);
+		break;
+	case TOPIC_SYNC:
+		put_text(&o, "/sync");
 		break;
 	case TOPIC_OUTSIDE:
 	case TOPIC_UNKNOWN:

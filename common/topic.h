@@ -9,6 +9,8 @@
  *   <root>/users/<id>/presence      presence, retained        TOPIC_PRESENCE
  *   <root>/users/<id>/typing        typing events             TOPIC_USER_TYPING
  *   <root>/users/<id>/notices/<cid> acks and errors           TOPIC_NOTICES
+ *   <root>/bridges/<cid>            what the plugin tells one bridge process    TOPIC_BRIDGE
+ *   <root>/sync                     what bridges and their sessions ask the plugin    TOPIC_SYNC
  *
  * <id> and <cid> are topic levels: every byte outside A-Za-z0-9-_.~@ is
  * percent-encoded with upper-case hex digits, so that no '+', '#' or '/' of an
@@ -39,13 +41,15 @@ enum topic_kind {
 	TOPIC_PRESENCE,
 	TOPIC_USER_TYPING,
 	TOPIC_NOTICES,
+	TOPIC_BRIDGE,
+	TOPIC_SYNC,
 };
 
 /* The parts of a topic, pointing into the string that was parsed. Parsing is
  * structural: name may still be no valid room or encoded address. */
 struct topic {
 	enum topic_kind kind;
-	const char *name; /* the room, or the encoded address */
+	const char *name; /* the room, or the encoded address; for TOPIC_BRIDGE the encoded client id */
 	size_t name_len;
 	const char *client; /* TOPIC_NOTICES: the encoded client id, else NULL */
 	size_t client_len;
@@ -76,9 +80,9 @@ bool topic_level_identity_lenient(const char *level, size_t n, struct identity *
 /* True when level is the canonical encoding of the n bytes at s. No allocation. */
 bool topic_level_equals(const char *level, size_t level_len, const char *s, size_t n);
 
-/* Writes one of the topics above, NUL-terminated. name is a room or a plain
- * (unencoded) address, client a plain client id (TOPIC_NOTICES only, else NULL).
- * Returns the length without the NUL, or 0 when it does not fit into cap. */
+/* Writes one of the topics above, NUL-terminated. name is a room, a plain
+ * (unencoded) address, a plain client id (TOPIC_BRIDGE) or ignored (TOPIC_SYNC), client a plain client id
+ * (TOPIC_NOTICES only, else NULL). Returns the length without the NUL, or 0 when it does not fit into cap. */
 size_t topic_format(enum topic_kind kind, const char *root, const char *name, size_t name_len,
                     const char *client, size_t client_len, char *out, size_t cap);
 

@@ -12,6 +12,7 @@
 #include "notices.h"
 #include "options.h"
 #include "schema.h"
+#include "sync.h"
 #include "users.h"
 
 #include <string.h>
@@ -50,6 +51,16 @@ static bool is_own_client(struct mosquitto *handle, const struct topic *t)
 	return id && is_own(handle, t) && topic_level_equals(t->client, t->client_len, id, strlen(id));
 }
 
+/* True for a bridge's own connection and what it alone, or every bridge, is told. */
+static bool is_own_bridge(struct mosquitto *handle, const struct topic *t)
+{
+	const char *id = mosquitto_client_id(handle);
+
+	return auth_is_bridge(handle) && id &&
+	       (topic_level_equals(t->name, t->name_len, id, strlen(id)) ||
+	        topic_level_equals(t->name, t->name_len, BRIDGES_ALL, strlen(BRIDGES_ALL)));
+}
+
 static bool may_read(struct mosquitto *handle, const struct topic *t)
 {
 	struct identity room;
@@ -65,10 +76,13 @@ static bool may_read(struct mosquitto *handle, const struct topic *t)
 		return is_own_client(handle, t);
 	case TOPIC_PRESENCE:
 		return author_identity(handle, &room) != NULL;
+	case TOPIC_BRIDGE:
+		return is_own_bridge(handle, t);
 	case TOPIC_OUTSIDE:
 	case TOPIC_UNKNOWN:
 	case TOPIC_ROOM_SEND:
 	case TOPIC_USER_SEND:
+	case TOPIC_SYNC:
 		break;
 	}
 	return false;
@@ -92,6 +106,8 @@ static void tell(const struct mosquitto_evt_acl_check *ed)
 static int on_write(const struct mosquitto_evt_acl_check *ed, const struct topic *t)
 {
 	if (t->kind == TOPIC_ROOM_SEND || t->kind == TOPIC_USER_SEND)
+		return MOSQ_ERR_SUCCESS;
+	if (t->kind == TOPIC_SYNC && sync_may_ask(ed->client))
 		return MOSQ_ERR_SUCCESS;
 	/* The broker asks again for what it keeps when the author of a QoS 2 message reconnects. A publish
 	 * to such a topic would be refused all the same, in the MESSAGE event; a will would not, and comes

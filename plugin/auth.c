@@ -15,12 +15,16 @@
 #include <sys/random.h>
 #include <sys/types.h>
 
+#define BRIDGE_LINKS_MAX                                                                                     \
+	256 /* 64 bridges, some of which come back before the broker has noticed that they left */
+
 static struct {
 	const struct options *options;
 	bool admit_others;
 	bool rechecking;                    /* between SIGHUP and the next tick */
 	const struct mosquitto *connecting; /* never looked into */
 	char credential[CREDENTIAL_HEX + 1];
+	const struct mosquitto *bridges[BRIDGE_LINKS_MAX]; /* NULL = free; never looked into */
 } state;
 
 static bool draw_credential(void)
@@ -50,6 +54,7 @@ bool auth_start(const struct options *options, bool admit_others)
 	state.admit_others = admit_others;
 	state.rechecking = false;
 	state.connecting = NULL;
+	memset(state.bridges, 0, sizeof(state.bridges));
 	return draw_credential();
 }
 
@@ -91,6 +96,42 @@ static int admit(struct mosquitto *handle, const struct identity *who, const cha
 	return MOSQ_ERR_AUTH;
 }
 
+/* False when there are too many, which only a bridge gone wild can bring about. */
+static bool remember_bridge(const struct mosquitto *handle)
+{
+	size_t i, room = BRIDGE_LINKS_MAX;
+
+	for (i = 0; i < BRIDGE_LINKS_MAX; i++) {
+		if (state.bridges[i] == handle)
+			return true;
+		if (!state.bridges[i] && room == BRIDGE_LINKS_MAX)
+			room = i;
+	}
+	if (room == BRIDGE_LINKS_MAX)
+		return false;
+	state.bridges[room] = handle;
+	return true;
+}
+
+bool auth_is_bridge(const struct mosquitto *handle)
+{
+	size_t i;
+
+	for (i = 0; i < BRIDGE_LINKS_MAX && handle; i++)
+		if (state.bridges[i] == handle)
+			return true;
+	return false;
+}
+
+void auth_forget(const struct mosquitto *handle)
+{
+	size_t i;
+
+	for (i = 0; i < BRIDGE_LINKS_MAX; i++)
+		if (state.bridges[i] == handle)
+			state.bridges[i] = NULL;
+}
+
 static int on_bridge_listener(struct mosquitto_evt_basic_auth *ed, const char *name, const char *id)
 {
 	char text[LOG_TEXT_MAX];
@@ -103,7 +144,7 @@ static int on_bridge_listener(struct mosquitto_evt_basic_auth *ed, const char *n
 		return MOSQ_ERR_AUTH;
 	}
 	if (name && strcmp(name, BRIDGE_USERNAME) == 0 && starts_with(id, BRIDGE_CLIENT_PREFIX))
-		return MOSQ_ERR_SUCCESS;
+		return remember_bridge(ed->client) ? MOSQ_ERR_SUCCESS : MOSQ_ERR_AUTH;
 	if (name && starts_with(id, SESSION_CLIENT_PREFIX) && identity_parse(name, strlen(name), &who))
 		return admit(ed->client, &who, id, CLIENT_SESSION);
 	return MOSQ_ERR_AUTH;

@@ -26,6 +26,13 @@ const char *auth_credential(void);
 
 int auth_on_basic_auth(struct mosquitto_evt_basic_auth *ed);
 
+/* Is this one of our bridges' own connections (never a session's)? Known by the broker's pointer: a user name
+ * may have been let in by somebody else. */
+bool auth_is_bridge(const struct mosquitto *handle);
+
+/* This client is gone; most are no bridge's. */
+void auth_forget(const struct mosquitto *handle);
+
 /* Is the broker still inside the CONNECT of this client, as far as can be told: was it the last one to
  * be asked about, and has nothing happened since? Never true for clients that log in by certificate
  * alone, for which no plugin is asked. */

@@ -155,6 +155,11 @@ static char *settings_line(size_t index)
 	s->ping_timeout_ms = o->ping_timeout_ms;
 	s->connect_rate = o->rate_connects.per_second;
 	s->connect_burst = o->rate_connects.burst;
+	s->sessions_latest = o->sessions_latest;
+	s->session_expiry_s = o->session_expiry_s;
+	/* until an installation's own key is kept: good for this life of the broker */
+	memcpy(s->device_key, state.credential, DEVICE_KEY_HEX + 1);
+	memcpy(s->history_file, o->history_file, sizeof(s->history_file));
 	line = settings_to_line(s);
 	explicit_bzero(s, sizeof(*s));
 	free(s);

@@ -21,6 +21,7 @@ enum log_cause {
 	LOG_CAUSE_ANONYMOUS,  /* a publish without an address as user name */
 	LOG_CAUSE_MEMORY,     /* out of memory while serving a client */
 	LOG_CAUSE_NOTICE,     /* a notice that could not be sent */
+	LOG_CAUSE_QUESTION,   /* a bridge that asks what is not understood */
 	LOG_CAUSE_COUNT
 };
 

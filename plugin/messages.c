@@ -26,6 +26,7 @@
 #include "refs.h"
 #include "rooms.h"
 #include "schema.h"
+#include "sync.h"
 #include "typing.h"
 #include "users.h"
 
@@ -354,6 +355,10 @@ int messages_on_message(struct mosquitto_evt_message *ed)
 
 	if (t.kind == TOPIC_OUTSIDE)
 		return MOSQ_ERR_SUCCESS;
+	if (t.kind == TOPIC_SYNC && sync_may_ask(ed->client)) {
+		sync_on_message(ed);
+		return sink(ed);
+	}
 	in.author = author_of(ed->client, &stranger);
 	if (!in.author)
 		return MOSQ_ERR_ACL_DENIED;

@@ -26,8 +26,7 @@ void notices_stop(void)
 	state.options = NULL;
 }
 
-/* Sends the len bytes of text; 0 means that there was no text to be had. */
-static void publish(const struct client *author, const char *text, size_t len)
+void notices_send(const struct client *author, const char *text, size_t len)
 {
 	void *payload;
 	int rc;
@@ -57,9 +56,9 @@ void notices_ack(const struct client *author, const char *ref, const struct ref_
 
 	if (!ref || *ref == '\0')
 		return;
-	publish(author, text,
-	        reply_ack(ref, strlen(ref), answer ? answer->id : NULL, answer ? answer->timestamp : NULL, text,
-	                  sizeof(text)));
+	notices_send(author, text,
+	             reply_ack(ref, strlen(ref), answer ? answer->id : NULL, answer ? answer->timestamp : NULL,
+	                       text, sizeof(text)));
 }
 
 void notices_error(const struct client *author, enum chat_error error, const char *field, const char *ref)
@@ -70,16 +69,16 @@ void notices_error(const struct client *author, enum chat_error error, const cha
 		field = NULL;
 	if (ref && *ref == '\0')
 		ref = NULL;
-	publish(author, text,
-	        reply_error(error, state.options->language, state.options->system_sender, field, ref,
-	                    ref ? strlen(ref) : 0, text, sizeof(text)));
+	notices_send(author, text,
+	             reply_error(error, state.options->language, state.options->system_sender, field, ref,
+	                         ref ? strlen(ref) : 0, text, sizeof(text)));
 }
 
 void notices_recipient_offline(const struct client *author, const struct identity *recipient)
 {
 	char text[REPLY_MAX];
 
-	publish(author, text,
-	        reply_recipient_offline(state.options->language, state.options->system_sender, recipient->text,
-	                                text, sizeof(text)));
+	notices_send(author, text,
+	             reply_recipient_offline(state.options->language, state.options->system_sender,
+	                                     recipient->text, text, sizeof(text)));
 }

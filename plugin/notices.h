@@ -26,4 +26,7 @@ void notices_error(const struct client *author, enum chat_error error, const cha
 
 void notices_recipient_offline(const struct client *author, const struct identity *recipient);
 
+/* Any text of len bytes to a client's notices topic; 0 means that there was no text to be had. */
+void notices_send(const struct client *author, const char *text, size_t len);
+
 #endif

@@ -256,6 +256,65 @@ static const char *read_system_sender(const char *v, struct options *o)
 	return NULL;
 }
 
+static const char *read_sessions(const char *v, struct options *o)
+{
+	if (strcmp(v, "all") != 0 && strcmp(v, "latest") != 0)
+		return "`all` or `latest` is expected";
+	o->sessions_latest = strcmp(v, "latest") == 0;
+	return NULL;
+}
+
+static const char *read_session_expiry(const char *v, struct options *o)
+{
+	return value_seconds(v, 0, 30 * 86400, &o->session_expiry_s)
+	           ? NULL
+	           : "a time from 0s to 30d with its unit is expected, such as 5m";
+}
+
+static const char *read_presence_grace(const char *v, struct options *o)
+{
+	return value_time(v, 0, 600000, &o->presence_grace_ms)
+	           ? NULL
+	           : "a time from 0s to 10m with its unit is expected, such as 3s";
+}
+
+static const char *read_history_file(const char *v, struct options *o)
+{
+	if (v[0] != '/' || strlen(v) > HISTORY_PATH_MAX)
+		return "an absolute path is expected";
+	memcpy(o->history_file, v, strlen(v) + 1);
+	return NULL;
+}
+
+static const char *read_history_days(const char *v, struct options *o)
+{
+	return value_seconds(v, 1, 36500u * 86400u, &o->history_age_s)
+	           ? NULL
+	           : "a time with its unit is expected, such as 30d";
+}
+
+static const char *read_history_messages(const char *v, struct options *o)
+{
+	return value_number(v, 1, 4000000000u, &o->history_messages)
+	           ? NULL
+	           : "a number of messages is expected, such as 500000, 500k or 1m";
+}
+
+static const char *read_history_sync(const char *v, struct options *o)
+{
+	if (strcmp(v, "on") != 0 && strcmp(v, "off") != 0)
+		return "`on` or `off` is expected";
+	o->history_sync = strcmp(v, "on") == 0;
+	return NULL;
+}
+
+static const char *read_history_queue_bytes(const char *v, struct options *o)
+{
+	return value_size(v, 1024 * 1024, 1024 * 1024 * 1024, &o->history_queue_bytes)
+	           ? NULL
+	           : "a size from 1m to 1024m is expected, such as 16m";
+}
+
 static const struct {
 	const char *name;
 	reader read;
@@ -285,6 +344,14 @@ static const struct {
     {"ping_timeout", read_ping_timeout},
     {"notices", read_notices},
     {"system_sender", read_system_sender},
+    {"sessions", read_sessions},
+    {"session_expiry", read_session_expiry},
+    {"presence_grace", read_presence_grace},
+    {"history_file", read_history_file},
+    {"history_days", read_history_days},
+    {"history_messages", read_history_messages},
+    {"history_sync", read_history_sync},
+    {"history_queue_bytes", read_history_queue_bytes},
 };
 
 #define KNOWN (sizeof(known) / sizeof(known[0]))
@@ -309,6 +376,11 @@ static const struct options defaults = {
     .ping_interval_ms = 25000,
     .ping_timeout_ms = 10000,
     .language = CHAT_ENGLISH,
+    .session_expiry_s = 300,
+    .presence_grace_ms = 3000,
+    .history_age_s = 30 * 86400,
+    .history_messages = 1000000,
+    .history_queue_bytes = 16 * 1024 * 1024,
 };
 
 static bool fail(struct option_fault *fault, const struct mosquitto_opt *option, const char *reason)

@@ -51,6 +51,14 @@ struct options {
 	uint32_t ping_timeout_ms;
 	enum chat_language language;
 	char system_sender[SYSTEM_SENDER_MAX + 1];
+	bool sessions_latest;
+	uint32_t session_expiry_s;
+	uint32_t presence_grace_ms;
+	char history_file[HISTORY_PATH_MAX + 1]; /* "" = none */
+	uint32_t history_age_s;
+	uint32_t history_messages;
+	bool history_sync;
+	uint32_t history_queue_bytes;
 };
 
 struct mosquitto_opt;

@@ -47,15 +47,21 @@ static int on_message(int event, void *data, void *userdata)
 	return messages_on_message(data);
 }
 
+static void client_gone(const struct mosquitto *handle)
+{
+	if (auth_is_connecting(handle))
+		auth_connect_over();
+	auth_forget(handle);
+	clients_leave(handle);
+}
+
 static int on_disconnect(int event, void *data, void *userdata)
 {
 	struct mosquitto_evt_disconnect *ed = data;
 
 	(void)event;
 	(void)userdata;
-	if (auth_is_connecting(ed->client))
-		auth_connect_over();
-	clients_leave(ed->client);
+	client_gone(ed->client);
 	return MOSQ_ERR_SUCCESS;
 }
 
@@ -105,9 +111,7 @@ static int on_client_offline(int event, void *data, void *userdata)
 
 	(void)event;
 	(void)userdata;
-	if (auth_is_connecting(ed->client))
-		auth_connect_over();
-	clients_leave(ed->client);
+	client_gone(ed->client);
 	return MOSQ_ERR_SUCCESS;
 }
 #endif

@@ -19,6 +19,7 @@
 #include "origin.h"
 #include "refs.h"
 #include "rooms.h"
+#include "sync.h"
 #include "table.h"
 #include "typing.h"
 #include "users.h"
@@ -197,6 +198,7 @@ static bool start_parts(const struct host *host, const struct decision *d)
 	table_key_draw();
 	users_start(o->rate_messages);
 	notices_start(o);
+	sync_start(o);
 	messages_start(o, host->frees_replaced);
 	acl_start(o, d->defer, d->defer_control);
 	if (!auth_start(o, d->admit_others)) {
@@ -264,6 +266,7 @@ void stop_all(void)
 	auth_stop();
 	acl_stop();
 	messages_stop();
+	sync_stop();
 	notices_stop();
 	inflight_stop();
 	typing_stop();

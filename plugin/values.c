@@ -73,6 +73,20 @@ bool value_time(const char *s, uint32_t min_ms, uint32_t max_ms, uint32_t *out_m
 	return with_unit(s, units, sizeof(units) / sizeof(units[0]), min_ms, max_ms, out_ms);
 }
 
+bool value_number(const char *s, uint32_t min, uint32_t max, uint32_t *out)
+{
+	static const struct unit units[] = {{"", 1}, {"k", 1000}, {"m", 1000000}};
+
+	return with_unit(s, units, sizeof(units) / sizeof(units[0]), min, max, out);
+}
+
+bool value_seconds(const char *s, uint32_t min_s, uint32_t max_s, uint32_t *out_s)
+{
+	static const struct unit units[] = {{"s", 1}, {"m", 60}, {"h", 3600}, {"d", 86400}};
+
+	return with_unit(s, units, sizeof(units) / sizeof(units[0]), min_s, max_s, out_s);
+}
+
 /* Skips blanks; false when there were none. */
 static bool blanks(const char **at)
 {

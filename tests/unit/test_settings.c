@@ -58,6 +58,10 @@ static struct bridge_settings sample(void)
 	    .ping_timeout_ms = 10000,
 	    .connect_rate = 20,
 	    .connect_burst = 100,
+	    .sessions_latest = true,
+	    .session_expiry_s = 300,
+	    .device_key = HEX64,
+	    .history_file = "/var/lib/mosquitto/chat.db",
 	};
 }
 
@@ -213,13 +217,13 @@ static void not_settings(void **state)
 static void behind_the_line(void **state)
 {
 	(void)state;
-	accepted("100}\n", "100}\n");
-	accepted("100}\n", "100}");
-	refused("100}\n", "100}\n\n", "no JSON object");
-	refused("100}\n", "100} \n", "no JSON object");
-	refused("100}\n", "100}x", "no JSON object");
-	refused("100}\n", "100}{}\n", "no JSON object");
-	refused("100}\n", "100", "no JSON object");
+	accepted("chat.db\"}\n", "chat.db\"}\n");
+	accepted("chat.db\"}\n", "chat.db\"}");
+	refused("chat.db\"}\n", "chat.db\"}\n\n", "no JSON object");
+	refused("chat.db\"}\n", "chat.db\"} \n", "no JSON object");
+	refused("chat.db\"}\n", "chat.db\"}x", "no JSON object");
+	refused("chat.db\"}\n", "chat.db\"}{}\n", "no JSON object");
+	refused("chat.db\"}\n", "chat.db\"", "no JSON object");
 }
 
 static void versions(void **state)

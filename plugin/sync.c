@@ -1,0 +1,115 @@
+/*
+ * sync.c - what bridges and their sessions ask of the plugin.
+ */
+#include "sync.h"
+
+#include "auth.h"
+#include "clients.h"
+#include "common/settings.h"
+#include "common/topic.h"
+#include "compat.h"
+#include "log.h"
+#include "notices.h"
+#include "options.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#define QUESTION_MAX 64 /* bytes */
+#define TOKEN_MAX 20
+#define ANSWER_MAX 128
+
+struct question {
+	const struct mosquitto_evt_message *ed;
+	char token[TOKEN_MAX + 1];
+};
+
+static struct {
+	const struct options *options;
+} state;
+
+void sync_start(const struct options *options)
+{
+	state.options = options;
+}
+
+void sync_stop(void)
+{
+	state.options = NULL;
+}
+
+bool sync_may_ask(const struct mosquitto *handle)
+{
+	const struct client *client = clients_find(handle);
+
+	return auth_is_bridge(handle) || (client && client->kind == CLIENT_SESSION);
+}
+
+/* Tells a bridge. The len bytes of text are copied. */
+static void tell_bridge(const char *client_id, const char *text, size_t len)
+{
+	char topic[TOPIC_ROOT_MAX + TOPIC_LEVEL_MAX + 32];
+	void *payload = mosquitto_malloc(len);
+
+	if (payload && topic_format(TOPIC_BRIDGE, state.options->topic_root, client_id, strlen(client_id), NULL,
+	                            0, topic, sizeof(topic)) > 0) {
+		memcpy(payload, text, len);
+		if (mosquitto_broker_publish(NULL, topic, (int)len, payload, 1, false, NULL) == MOSQ_ERR_SUCCESS)
+			return;
+	}
+	/* The broker takes the payload only with success. */
+	mosquitto_free(payload);
+	log_limited(LOG_CAUSE_MEMORY, MOSQ_LOG_ERR, "out of memory: a bridge gets no answer");
+}
+
+static void answer(const struct question *q, const char *text, size_t len)
+{
+	const struct client *client = clients_find(q->ed->client);
+
+	if (client)
+		notices_send(client, text, len);
+	else
+		tell_bridge(mosquitto_client_id(q->ed->client), text, len);
+}
+
+static void answer_position(const struct question *q)
+{
+	char text[ANSWER_MAX];
+	int len = snprintf(text, sizeof(text), "position %s 0 -", q->token);
+
+	answer(q, text, (size_t)len);
+}
+
+static const struct {
+	const char *verb;
+	void (*answer)(const struct question *q);
+} verbs[] = {
+    {"position", answer_position},
+};
+
+void sync_on_message(const struct mosquitto_evt_message *ed)
+{
+	char line[QUESTION_MAX + 1], shown[LOG_TEXT_MAX], *token;
+	struct question q = {.ed = ed};
+	size_t i, n;
+
+	if (ed->payloadlen > 0 && ed->payloadlen <= QUESTION_MAX) {
+		memcpy(line, ed->payload, ed->payloadlen);
+		line[ed->payloadlen] = '\0';
+		token = strchr(line, ' ');
+		n = token ? strspn(token + 1, "0123456789") : 0;
+		if (n > 0 && n <= TOKEN_MAX && token[n + 1] == '\0') {
+			*token = '\0';
+			memcpy(q.token, token + 1, n + 1);
+			for (i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
+				if (strcmp(verbs[i].verb, line) != 0)
+					continue;
+				verbs[i].answer(&q);
+				return;
+			}
+		}
+	}
+	log_limited(LOG_CAUSE_QUESTION, MOSQ_LOG_ERR, "a bridge asks what this plugin does not know: %s",
+	            log_text(ed->payload, ed->payloadlen, shown));
+}

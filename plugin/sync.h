@@ -1,0 +1,31 @@
+/*
+ * sync.h - what bridges and their sessions ask of the plugin, on <root>/sync.
+ *
+ * A question is a line of text, "<verb> <token>", the token 1 to 20 digits of the asker's choice that the
+ * answer repeats. The answer goes to a session's own notices topic, or to <root>/bridges/<client id> for a
+ * bridge's own connection, behind everything that the broker has already queued for the asker. It is text and
+ * never begins with '{', by which a bridge tells it from what is meant for people.
+ *
+ *   position <token>   "position <token> <n> <id>": the number and id of the last message that history has
+ *                      taken; "0 -" when there was none since the broker's start
+ */
+#ifndef CHAT_SYNC_H
+#define CHAT_SYNC_H
+
+#include <stdbool.h>
+
+struct mosquitto;
+struct mosquitto_evt_message;
+struct options;
+
+/* options: borrowed until sync_stop. */
+void sync_start(const struct options *options);
+void sync_stop(void);
+
+/* Only a bridge's own connection and the sessions that came through one. */
+bool sync_may_ask(const struct mosquitto *handle);
+
+/* Answers; what is not understood is logged and left. The publish is not changed. */
+void sync_on_message(const struct mosquitto_evt_message *ed);
+
+#endif
