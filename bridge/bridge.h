@@ -8,6 +8,7 @@
 #define CHAT_BRIDGE_BRIDGE_H
 
 #include "bridge/acceptor.h"
+#include "bridge/history_reader.h"
 #include "bridge/loop.h"
 #include "bridge/mqtt_link.h"
 #include "bridge/rooms.h"
@@ -25,6 +26,7 @@ struct bridge {
 	struct sessions sessions;
 	struct server server;
 	struct acceptor acceptor;
+	struct history_reader history;
 	uv_poll_t control; /* end of file on it means that the broker is gone */
 	bool stopping;
 	uint64_t stop_by_ms;
