@@ -1,6 +1,7 @@
 /* http_api.c - see http_api.h */
 #include "bridge/http_api.h"
 #include "bridge/bridge.h"
+#include "bridge/http_history.h"
 
 #include <string.h>
 
@@ -39,6 +40,8 @@ static const struct {
 	bool (*get)(struct http_exchange *x); /* answers: true; or sets cancel and answers later: false */
 } routes[] = {
     {"/health", true, get_health},
+    {"/rooms/", false, http_history_room},
+    {"/messages/", false, http_history_pair},
 };
 
 bool http_api_handle(struct http_exchange *x)
