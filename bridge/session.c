@@ -233,13 +233,13 @@ static void on_message(struct session *s, const struct topic *topic, const struc
 static void on_publish(struct session *s, const struct mqtt_publish *p)
 {
 	const char *root = s->bridge->settings.topic_root;
+	if (session_leaving(s))
+		return; /* not acknowledged: the broker keeps it for the device's next session */
 	if (p->qos == 1) {
 		uint8_t *at = mqtt_link_reserve(&s->link, 4);
 		if (at != NULL)
 			mqtt_link_commit(&s->link, mqtt_encode_puback(at, 4, p->packet_id, 0));
 	}
-	if (session_leaving(s))
-		return;
 	struct topic topic = topic_parse(root, strlen(root), p->topic.at, p->topic.len);
 	if (topic.kind == TOPIC_ROOM || topic.kind == TOPIC_INBOX)
 		on_message(s, &topic, p);
@@ -378,6 +378,7 @@ static void destroy(struct session *s)
 	session_leave_rooms(s);
 	session_input_clear(s);
 	outbox_clear(&s->outbox);
+	outbox_clear(&s->early);
 	sessions_remove_identity(s);
 	sessions_remove(all, s);
 	free(s->rooms);

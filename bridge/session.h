@@ -107,6 +107,7 @@ struct session {
 	uint64_t several_round; /* the rooms round in which it is on the list below */
 	struct session *next_several;
 	struct outbox outbox;
+	struct outbox early;         /* what a device has missed, until its ready frame is out */
 	struct history_asked *asked; /* pages of history under way */
 	struct replay *replay;       /* NULL: nothing is being replayed */
 	uint64_t half_full_since_ms; /* 0: the outbox is under half of its bound */
@@ -198,6 +199,9 @@ void session_send_text(struct session *s, const char *payload, size_t len);
 /* Hands a message to the session, unless a replay takes it first: room NULL for the inbox. */
 void session_deliver(struct session *s, const struct room *room, struct chunk *c, uint32_t start,
                      uint32_t end, bool late);
+
+/* What was held for the ready frame. */
+void session_send_early(struct session *s);
 
 /* Hands a range of a shared chunk to the outbox; may close the session (4001). */
 void session_send_shared(struct session *s, struct chunk *c, uint32_t start, uint32_t end);

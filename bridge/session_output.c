@@ -61,11 +61,36 @@ void session_send_shared(struct session *s, struct chunk *c, uint32_t start, uin
 		mark_dirty(s);
 }
 
+void session_send_early(struct session *s)
+{
+	for (uint32_t i = 0; i < s->early.count; i++) {
+		const struct segment *at = outbox_segment(&s->early, i);
+		session_send_shared(s, at->chunk, at->start, at->end);
+	}
+	outbox_clear(&s->early);
+}
+
+/* What a device has missed comes from the broker before the session is in all its rooms; the client gets it
+ * behind its ready frame. Too much of it leaves before: nothing is lost for an order that says little. */
+static bool hold_early(struct session *s, struct chunk *c, uint32_t start, uint32_t end)
+{
+	if (!s->wants_presence && !s->wants_typing)
+		return false;
+	if (s->early.bytes + (end - start) <= s->bridge->settings.outbox_bytes / 2 &&
+	    outbox_push(&s->early, c, start, end))
+		return true;
+	session_send_early(s);
+	return false;
+}
+
 void session_deliver(struct session *s, const struct room *room, struct chunk *c, uint32_t start,
                      uint32_t end, bool late)
 {
-	if (s->replay == NULL || !replay_takes(s, room, c, start, end, late))
-		session_send_shared(s, c, start, end);
+	if (s->replay != NULL && replay_takes(s, room, c, start, end, late))
+		return;
+	if (s->state < SESSION_OPEN && s->persistent && hold_early(s, c, start, end))
+		return;
+	session_send_shared(s, c, start, end);
 }
 
 void session_write_now(struct session *s, struct chunk *c, uint32_t start, uint32_t end)
