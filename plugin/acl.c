@@ -8,6 +8,7 @@
 #include "clock.h"
 #include "common/topic.h"
 #include "compat.h"
+#include "history.h"
 #include "inflight.h"
 #include "notices.h"
 #include "options.h"
@@ -121,8 +122,10 @@ static int on_write(const struct mosquitto_evt_acl_check *ed, const struct topic
 
 static int on_read(const struct mosquitto_evt_acl_check *ed, const struct topic *t)
 {
-	if (ed->qos == 2)
-		inflight_released(ed->payload, ed->payloadlen);
+	const char *id;
+
+	if (ed->qos == 2 && inflight_released(ed->payload, ed->payloadlen, &id))
+		history_released(id);
 	return may_read(ed->client, t) ? MOSQ_ERR_SUCCESS : MOSQ_ERR_ACL_DENIED;
 }
 

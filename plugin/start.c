@@ -3,12 +3,14 @@
  */
 #include "start.h"
 
+#include "acks.h"
 #include "acl.h"
 #include "auth.h"
 #include "bridges.h"
 #include "broker_config.h"
 #include "clients.h"
 #include "compat.h"
+#include "history.h"
 #include "host.h"
 #include "inflight.h"
 #include "listeners.h"
@@ -211,6 +213,9 @@ static bool start_parts(const struct host *host, const struct decision *d)
 		         "libmosquitto.so.1, which also has it, was not found: install libmosquitto");
 		return false;
 	}
+	if (!history_start(o))
+		return false;
+	acks_start(o->history_file[0] != '\0' && o->history_sync);
 	log_start(host, d);
 	if (!o->bridge_off)
 		raise_descriptor_limit();
@@ -266,6 +271,8 @@ void stop_all(void)
 	auth_stop();
 	acl_stop();
 	messages_stop();
+	acks_stop();
+	history_stop();
 	sync_stop();
 	notices_stop();
 	inflight_stop();

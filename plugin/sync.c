@@ -7,11 +7,14 @@
 #include "clients.h"
 #include "common/settings.h"
 #include "common/topic.h"
+#include "common/ulid.h"
 #include "compat.h"
+#include "history.h"
 #include "log.h"
 #include "notices.h"
 #include "options.h"
 
+#include <inttypes.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -75,8 +78,9 @@ static void answer(const struct question *q, const char *text, size_t len)
 
 static void answer_position(const struct question *q)
 {
-	char text[ANSWER_MAX];
-	int len = snprintf(text, sizeof(text), "position %s 0 -", q->token);
+	char text[ANSWER_MAX], id[ULID_LEN + 1];
+	uint64_t n = history_position(id);
+	int len = snprintf(text, sizeof(text), "position %s %" PRIu64 " %s", q->token, n, n > 0 ? id : "-");
 
 	answer(q, text, (size_t)len);
 }

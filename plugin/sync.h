@@ -7,7 +7,7 @@
  * never begins with '{', by which a bridge tells it from what is meant for people.
  *
  *   position <token>   "position <token> <n> <id>": the number and id of the last message that history has
- *                      taken; "0 -" when there was none since the broker's start
+ *                      taken; "0 -" when there is none
  */
 #ifndef CHAT_SYNC_H
 #define CHAT_SYNC_H
