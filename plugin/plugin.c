@@ -10,6 +10,7 @@
 #include "compat.h"
 #include "log.h"
 #include "messages.h"
+#include "presence.h"
 #include "refs.h"
 #include "start.h"
 #include "typing.h"
@@ -85,6 +86,7 @@ static int on_tick(int event, void *data, void *userdata)
 	auth_connect_over();
 	auth_reload_over();
 	bridges_tick(now);
+	presence_tick(now);
 	if (now - state.tidied_ms >= TIDY_MS) {
 		state.tidied_ms = now;
 		users_tidy(now);
