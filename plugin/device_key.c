@@ -4,7 +4,6 @@
 #include "device_key.h"
 
 #include "broker_config.h"
-#include "common/hex.h"
 #include "common/settings.h"
 #include "compat.h"
 #include "log.h"
@@ -65,18 +64,15 @@ static ssize_t read_all(int fd, char *text, size_t cap)
 	return (ssize_t)have;
 }
 
-/* The digits, with or without a newline. */
+/* The digits, with or without a newline; a NUL behind them. */
 static bool take(const char *text, size_t len)
 {
-	size_t i;
-
 	if (len == DEVICE_KEY_HEX + 1 && text[DEVICE_KEY_HEX] == '\n')
 		len--;
 	if (len != DEVICE_KEY_HEX)
 		return false;
-	for (i = 0; i < len; i++)
-		if (hex_value(text[i]) < 0)
-			return false;
+	if (strspn(text, "0123456789abcdef") != len)
+		return false;
 	memcpy(state.key, text, len);
 	state.key[len] = '\0';
 	return true;
@@ -85,7 +81,7 @@ static bool take(const char *text, size_t len)
 /* NULL and the key taken, or why not. */
 static const char *read_from(int fd)
 {
-	char text[DEVICE_KEY_HEX + 2];
+	char text[DEVICE_KEY_HEX + 3];
 	const char *why = NULL;
 	struct stat about;
 	ssize_t n;
@@ -98,11 +94,12 @@ static const char *read_from(int fd)
 		return "it belongs to another user";
 	if ((about.st_mode & (S_IRWXG | S_IRWXO)) != 0)
 		return "other users may use it";
-	n = read_all(fd, text, sizeof(text));
+	n = read_all(fd, text, sizeof(text) - 1);
+	text[n > 0 ? n : 0] = '\0';
 	if (n < 0)
 		why = strerror(errno);
 	else if (!take(text, (size_t)n))
-		why = "it does not hold 64 hexadecimal digits";
+		why = "it does not hold 64 hexadecimal digits in lower case";
 	explicit_bzero(text, sizeof(text));
 	return why;
 }
