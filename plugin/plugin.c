@@ -12,6 +12,7 @@
 #include "history.h"
 #include "log.h"
 #include "messages.h"
+#include "presence.h"
 #include "refs.h"
 #include "start.h"
 #include "typing.h"
@@ -89,6 +90,7 @@ static int on_tick(int event, void *data, void *userdata)
 	bridges_tick(now);
 	history_tick();
 	acks_tick();
+	presence_tick(now);
 	if (now - state.tidied_ms >= TIDY_MS) {
 		state.tidied_ms = now;
 		users_tidy(now);
