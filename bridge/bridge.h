@@ -13,6 +13,7 @@
 #include "bridge/rooms.h"
 #include "bridge/server.h"
 #include "bridge/session.h"
+#include "bridge/sync.h"
 #include "common/settings.h"
 
 struct bridge {
@@ -20,6 +21,7 @@ struct bridge {
 	struct loop loop;
 	struct mqtt_links links;
 	struct rooms rooms;
+	struct sync sync;
 	struct sessions sessions;
 	struct server server;
 	struct acceptor acceptor;

@@ -132,6 +132,7 @@ static void identify(struct mqtt_link *link, struct mqtt_connect *out)
 
 static bool start(struct bridge *b)
 {
+	sync_start(&b->sync, b);
 	if (!loop_start(&b->loop, on_round, b) ||
 	    !mqtt_links_start(&b->links, &b->loop, b->settings.broker_socket, b->settings.credential, identify) ||
 	    !server_start(&b->server, b) || !sessions_start(&b->sessions, b) ||

@@ -58,7 +58,7 @@ static void room_free(struct rooms *r, struct room *room)
 	free(room);
 }
 
-static uint16_t packet_id(struct rooms *r)
+uint16_t rooms_packet_id(struct rooms *r)
 {
 	if (++r->next_packet_id == 0)
 		r->next_packet_id = 1;
@@ -78,7 +78,7 @@ static uint16_t send_subscription(struct rooms *r, const struct room *room, enum
 	uint8_t *at = len > 0 && size > 0 ? mqtt_link_reserve(&r->link, size) : NULL;
 	if (at == NULL)
 		return 0;
-	uint16_t id = packet_id(r);
+	uint16_t id = rooms_packet_id(r);
 	size_t n = subscribe ? mqtt_encode_subscribe(at, size, id, &filter, 1)
 	                     : mqtt_encode_unsubscribe(at, size, id, &filter.filter, 1);
 	mqtt_link_commit(&r->link, n);
@@ -430,10 +430,13 @@ static void on_up(struct mqtt_link *link)
 		next = room->hh.next;
 		subscribe_room(r, room);
 	}
+	sync_link_up(&r->bridge->sync);
 }
 
 static void on_suback(struct rooms *r, const struct mqtt_suback *ack)
 {
+	if (sync_link_suback(&r->bridge->sync, ack))
+		return;
 	for (struct room *room = r->by_name, *next; room != NULL; room = next) {
 		next = room->hh.next;
 		if (room->typing_subscription == ROOM_SUBSCRIBING && room->typing_subscribe_id == ack->packet_id)
@@ -459,12 +462,16 @@ static void on_publish(struct rooms *r, const struct mqtt_publish *p)
 {
 	const char *root = r->bridge->settings.topic_root;
 	struct topic topic = topic_parse(root, strlen(root), p->topic.at, p->topic.len);
-	struct room *room = topic.name != NULL ? rooms_find(r, topic.name, topic.name_len) : NULL;
 	if (p->qos == 1) {
 		uint8_t *at = mqtt_link_reserve(&r->link, 4);
 		if (at != NULL)
 			mqtt_link_commit(&r->link, mqtt_encode_puback(at, 4, p->packet_id, 0));
 	}
+	if (topic.kind == TOPIC_BRIDGE) {
+		sync_link_publish(&r->bridge->sync, &topic, p->payload);
+		return;
+	}
+	struct room *room = topic.name != NULL ? rooms_find(r, topic.name, topic.name_len) : NULL;
 	if (room == NULL)
 		return; /* everybody has left while it was on its way */
 	if (topic.kind == TOPIC_ROOM)
@@ -504,6 +511,7 @@ static void on_down(struct mqtt_link *link, const char *reason, uint8_t code)
 		room->subscription = room->typing_subscription = ROOM_UNSUBSCRIBED;
 		room->have_seq = false;
 	}
+	sync_link_down(&b->sync);
 	r->retry_ms = b->loop.now_ms + r->retry_delay_ms;
 	r->retry_delay_ms = r->retry_delay_ms * 2 < RETRY_LAST_MS ? r->retry_delay_ms * 2 : RETRY_LAST_MS;
 }

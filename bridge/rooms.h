@@ -105,6 +105,9 @@ void rooms_flush(struct rooms *r);
 /* Once a second: reconnect, give back the memory of quiet rooms. */
 void rooms_tick(struct rooms *r);
 
+/* The next packet id of the bridge's own connection, never 0. */
+uint16_t rooms_packet_id(struct rooms *r);
+
 /* CONNECT of the bridge's own connection. */
 void rooms_identify(struct rooms *r, struct mqtt_connect *out);
 
