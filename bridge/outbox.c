@@ -20,6 +20,17 @@ struct chunk *chunk_new(size_t cap)
 	return c;
 }
 
+struct chunk *chunk_of_text(const char *text)
+{
+	size_t len = strlen(text);
+	struct chunk *c = chunk_new(len);
+	if (c == NULL)
+		return NULL;
+	memcpy(c->bytes, text, len);
+	c->len = (uint32_t)len;
+	return c;
+}
+
 void chunk_release(struct chunk *c)
 {
 	if (c != NULL && --c->refs == 0)

@@ -36,6 +36,9 @@ struct chunk {
 
 /* One reference, empty; NULL when out of memory. */
 struct chunk *chunk_new(size_t cap);
+
+/* The text without its NUL, as it is: no frame. NULL when out of memory. */
+struct chunk *chunk_of_text(const char *text);
 void chunk_release(struct chunk *c);
 
 /* Appends a final frame. False when it does not fit (nothing appended). */
