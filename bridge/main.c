@@ -79,6 +79,7 @@ static void on_stop_timer(uv_timer_t *timer)
 	/* each lets go of what the next one owns */
 	server_stop(&b->server);
 	sessions_stop(&b->sessions);
+	roster_stop(&b->roster);
 	rooms_stop(&b->rooms);
 	mqtt_links_stop(&b->links);
 	loop_stop(&b->loop);
@@ -135,7 +136,7 @@ static bool start(struct bridge *b)
 	sync_start(&b->sync, b);
 	if (!loop_start(&b->loop, on_round, b) ||
 	    !mqtt_links_start(&b->links, &b->loop, b->settings.broker_socket, b->settings.credential, identify) ||
-	    !server_start(&b->server, b) || !sessions_start(&b->sessions, b) ||
+	    !server_start(&b->server, b) || !roster_start(&b->roster, b) || !sessions_start(&b->sessions, b) ||
 	    !acceptor_start(&b->acceptor, b, SETTINGS_LISTEN_FD) || !rooms_start(&b->rooms, b))
 		return false;
 	b->control.data = b;

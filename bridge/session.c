@@ -337,6 +337,7 @@ static void destroy(struct session *s)
 	}
 	mqtt_link_close(&s->link);
 	session_leave_rooms(s);
+	roster_leave(&s->bridge->roster, s);
 	session_input_clear(s);
 	outbox_clear(&s->outbox);
 	sessions_remove_identity(s);

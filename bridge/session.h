@@ -24,6 +24,7 @@
 #include "bridge/mqtt_link.h"
 #include "bridge/outbox.h"
 #include "bridge/rooms.h"
+#include "bridge/roster.h"
 #include "bridge/session_params.h"
 #include "common/errors.h"
 
@@ -129,6 +130,7 @@ struct session {
 	struct session *prev, *next;           /* all sessions, in order of arrival */
 	struct session *same_prev, *same_next; /* of the same identity */
 	struct session *hash_next;             /* by number */
+	struct presence_place presence;        /* roster.c */
 };
 
 struct sessions {

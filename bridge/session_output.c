@@ -109,6 +109,8 @@ void session_writeable(struct session *s)
 	s->blocked = false;
 	if (s->outbox.count > 0)
 		mark_dirty(s);
+	else
+		roster_feed(s);
 }
 
 void sessions_flush(struct sessions *all)
@@ -119,6 +121,8 @@ void sessions_flush(struct sessions *all)
 		s->dirty = false;
 		if (s->wsi != NULL && s->state != SESSION_GONE && s->outbox.count > 0)
 			take_result(s, outbox_flush(&s->outbox, s->wsi));
+		if (!s->blocked)
+			roster_feed(s);
 	}
 }
 
@@ -141,7 +145,7 @@ void session_check_alive(struct session *s)
 	uint64_t now = s->bridge->loop.now_ms;
 	if (session_leaving(s))
 		return;
-	if (!within_bounds(s)) {
+	if (!within_bounds(s) || roster_stuck(s)) {
 		session_close(s, CLOSE_TOO_SLOW, "too slow, resume with since");
 	} else if (s->ping_ms != 0) {
 		if (s->last_rx_ms > s->ping_ms)

@@ -119,6 +119,8 @@ static void check_joined(struct session *s)
 	s->state = SESSION_OPEN;
 	if (s->wants_presence || s->wants_typing)
 		send_ready(s);
+	if (s->wants_presence)
+		roster_join(&s->bridge->roster, s);
 	if (s->since[0] != '\0')
 		send_recovered(s);
 	/* at the end of the round: a frame that waits may leave the room whose members are being told */
