@@ -376,6 +376,7 @@ static void destroy(struct session *s)
 	replay_end(s);
 	session_history_cancel(s);
 	session_leave_rooms(s);
+	roster_leave(&s->bridge->roster, s);
 	session_input_clear(s);
 	outbox_clear(&s->outbox);
 	outbox_clear(&s->early);

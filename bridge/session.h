@@ -25,6 +25,7 @@
 #include "bridge/outbox.h"
 #include "bridge/replay.h"
 #include "bridge/rooms.h"
+#include "bridge/roster.h"
 #include "bridge/session_params.h"
 #include "common/errors.h"
 
@@ -138,6 +139,7 @@ struct session {
 	struct session *prev, *next;           /* all sessions, in order of arrival */
 	struct session *same_prev, *same_next; /* of the same identity */
 	struct session *hash_next;             /* by number */
+	struct presence_place presence;        /* roster.c */
 };
 
 struct sessions {

@@ -134,6 +134,14 @@ void session_send_ack(struct session *s, const char *ref, size_t ref_len)
 	session_send_text(s, frame, n);
 }
 
+/* The client has taken what it was sent: there is room for what waits elsewhere. */
+static void take_in_more(struct session *s)
+{
+	roster_feed(s);
+	if (s->replay != NULL)
+		replay_continue(s);
+}
+
 void session_writeable(struct session *s)
 {
 	if (s->wsi == NULL || lws_partial_buffered(s->wsi))
@@ -142,7 +150,7 @@ void session_writeable(struct session *s)
 	if (s->outbox.count > 0)
 		mark_dirty(s);
 	else
-		replay_continue(s);
+		take_in_more(s);
 }
 
 void sessions_flush(struct sessions *all)
@@ -153,8 +161,8 @@ void sessions_flush(struct sessions *all)
 		s->dirty = false;
 		if (s->wsi != NULL && s->state != SESSION_GONE && s->outbox.count > 0)
 			take_result(s, outbox_flush(&s->outbox, s->wsi));
-		if (s->replay != NULL)
-			replay_continue(s);
+		if (!s->blocked)
+			take_in_more(s);
 	}
 }
 
@@ -177,7 +185,7 @@ void session_check_alive(struct session *s)
 	uint64_t now = s->bridge->loop.now_ms;
 	if (session_leaving(s))
 		return;
-	if (!within_bounds(s)) {
+	if (!within_bounds(s) || roster_stuck(s)) {
 		session_close(s, CLOSE_TOO_SLOW, "too slow, resume with since");
 	} else if (s->ping_ms != 0) {
 		if (s->last_rx_ms > s->ping_ms)

@@ -159,6 +159,8 @@ void session_check_joined(struct session *s)
 	s->state = SESSION_OPEN;
 	if (s->wants_presence || s->wants_typing)
 		send_ready(s);
+	if (s->wants_presence)
+		roster_join(&s->bridge->roster, s);
 	session_send_early(s);
 	if (s->replay != NULL)
 		replay_start(s);
