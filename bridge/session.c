@@ -201,6 +201,17 @@ static bool check_own_seq(struct session *s, struct membership *m, uint64_t seq)
 	return fine;
 }
 
+/* The publish as a frame: one reference, or NULL and the session is being closed. */
+static struct chunk *make_frame(struct session *s, const struct mqtt_publish *p)
+{
+	struct chunk *c = chunk_new(frame_size(p->payload.len));
+	if (c == NULL)
+		session_close(s, CLOSE_INTERNAL, "out of memory");
+	else
+		(void)chunk_append_frame(c, FRAME_TEXT, p->payload.at, p->payload.len); /* made to fit */
+	return c;
+}
+
 static void on_message(struct session *s, const struct topic *topic, const struct mqtt_publish *p)
 {
 	struct message_marks marks = message_marks_read(p, s->bridge->settings.index);
@@ -220,13 +231,17 @@ static void on_message(struct session *s, const struct topic *topic, const struc
 	if (marks.origin == s->number && !s->echo)
 		return;
 	s->bridge->rooms.deliveries++;
-	struct chunk *c = chunk_new(frame_size(p->payload.len));
-	if (c == NULL) {
-		session_close(s, CLOSE_INTERNAL, "out of memory");
-		return;
-	}
-	(void)chunk_append_frame(c, FRAME_TEXT, p->payload.at, p->payload.len); /* made to fit */
-	session_deliver(s, room, c, 0, c->len, marks.late);
+	struct chunk *c = make_frame(s, p);
+	if (c != NULL)
+		session_deliver(s, room, c, 0, c->len, marks.late);
+	chunk_release(c);
+}
+
+static void on_notice(struct session *s, const struct mqtt_publish *p)
+{
+	struct chunk *c = make_frame(s, p);
+	if (c != NULL)
+		session_send_in_order(s, c, 0, c->len);
 	chunk_release(c);
 }
 
@@ -248,7 +263,7 @@ static void on_publish(struct session *s, const struct mqtt_publish *p)
 	else if (topic.kind == TOPIC_USER_TYPING && !s->wants_typing)
 		session_forget_typing(s);
 	else
-		session_send_text(s, p->payload.at, p->payload.len);
+		on_notice(s, p);
 }
 
 static void on_packet(struct mqtt_link *link, const struct mqtt_packet *packet)

@@ -97,6 +97,7 @@ struct session {
 	char *home_room; /* NULL: the server's default room */
 	char since[ULID_LEN + 1];
 	bool echo, wants_presence, wants_typing;
+	bool ready_sent;
 	bool persistent;        /* a named device: the broker keeps what it misses */
 	bool own_rooms;         /* it subscribes its rooms itself (fanout session, and every device) */
 	bool blocked;           /* libwebsockets holds a partial write */
@@ -201,6 +202,12 @@ void session_send_text(struct session *s, const char *payload, size_t len);
 /* Hands a message to the session, unless a replay takes it first: room NULL for the inbox. */
 void session_deliver(struct session *s, const struct room *room, struct chunk *c, uint32_t start,
                      uint32_t end, bool late);
+
+/* The ready frame, to those who opted in to any event. Once. */
+void session_send_ready(struct session *s);
+
+/* A frame from the broker, behind the ready frame. */
+void session_send_in_order(struct session *s, struct chunk *c, uint32_t start, uint32_t end);
 
 /* What was held for the ready frame. */
 void session_send_early(struct session *s);
