@@ -260,6 +260,8 @@ static void on_publish(struct session *s, const struct mqtt_publish *p)
 		on_message(s, &topic, p);
 	else if (topic.kind == TOPIC_NOTICES && p->payload.len > 0 && p->payload.at[0] != '{')
 		replay_own_position(s, p->payload.at, p->payload.len);
+	else if (topic.kind == TOPIC_NOTICES && s->state < SESSION_OPEN)
+		return; /* an answer to the device's last connection, which has nothing to ask for yet on this one */
 	else if (topic.kind == TOPIC_USER_TYPING && !s->wants_typing)
 		session_forget_typing(s);
 	else
