@@ -304,14 +304,14 @@ void presence_tick(uint64_t now_ms)
 {
 	struct presence *p;
 	unsigned n;
-	bool ok;
+	bool ok = true;
 
 	if (now_ms - state.flushed_ms < PRESENCE_FLUSH_MS)
 		return;
 	state.flushed_ms = now_ms;
-	ok = send_page(); /* which an earlier flush could not */
 	for (n = 0; ok && n < PRESENCE_FLUSH_CHANGES && (p = next_due(now_ms)); n++)
 		ok = settle(p);
+	/* With what an earlier flush could not send. */
 	if (!send_page() || !ok)
 		log_limited(LOG_CAUSE_MEMORY, MOSQ_LOG_ERR, "out of memory: news of who is online is late");
 	if (state.ghosts_left_out && state.ghosts == 0)

@@ -32,7 +32,8 @@ static struct {
 	struct sent sent[SENT_MAX];
 	size_t count;
 	unsigned refuse; /* so many publishes fail from now on */
-	size_t blocks;   /* from mosquitto_malloc, not freed and not handed over */
+	bool refuse_pages;
+	size_t blocks; /* from mosquitto_malloc, not freed and not handed over */
 	bool expires;
 } broker;
 
@@ -97,6 +98,8 @@ int mosquitto_broker_publish(const char *clientid, const char *topic, int payloa
 	assert_null(clientid);
 	assert_int_equal(qos, 1);
 	assert_true(payloadlen > 0 && payloadlen <= ROSTER_PUBLISH_MAX);
+	if (broker.refuse_pages && !retain)
+		return MOSQ_ERR_NOMEM;
 	if (broker.refuse > 0) {
 		broker.refuse--;
 		return MOSQ_ERR_NOMEM;
@@ -156,6 +159,7 @@ static int stop(void **state)
 	presence_stop();
 	forget_sent();
 	broker.refuse = 0;
+	broker.refuse_pages = false;
 	assert_int_equal(broker.blocks, 0);
 	return 0;
 }
@@ -366,6 +370,40 @@ static void an_event_that_finds_no_memory(void **state)
 	}
 }
 
+static void a_page_that_finds_no_memory(void **state)
+{
+	unsigned i;
+
+	(void)state;
+	start(0, false);
+	broker.refuse_pages = true;
+	came(1);
+	tick_after(0);
+	is_event(1, true);
+	came(2);
+	tick_after(0);
+	is_event(2, true);
+	nothing_more();
+	broker.refuse_pages = false;
+	tick_after(0);
+	is_page(2, 2, true);
+	nothing_more();
+	/* A full page that cannot leave holds up the events behind it, and no entry is lost. */
+	broker.refuse_pages = true;
+	for (i = 10; i < 4010; i++)
+		came(i);
+	tick_after(0);
+	tick_after(0);
+	assert_true(broker.count < 4000);
+	forget_sent();
+	broker.refuse_pages = false;
+	tick_after(0);
+	for (i = 10; i < 4010; i++)
+		left(i);
+	broker.refuse_pages = true;
+	tick_after(0); /* and what is left at the end is freed: see stop */
+}
+
 /* ---- what passes as true ------------------------------------------------------- */
 
 static bool shows(unsigned n, const char *payload, size_t len, bool note)
@@ -537,6 +575,7 @@ int main(void)
 	    cmocka_unit_test_teardown(the_grace, stop),
 	    cmocka_unit_test_teardown(many, stop),
 	    cmocka_unit_test_teardown(an_event_that_finds_no_memory, stop),
+	    cmocka_unit_test_teardown(a_page_that_finds_no_memory, stop),
 	    cmocka_unit_test_teardown(only_what_is_announced, stop),
 	    cmocka_unit_test_teardown(ghosts, stop),
 	    cmocka_unit_test_teardown(so_many_ghosts, stop),
