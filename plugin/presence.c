@@ -52,7 +52,8 @@ static struct {
 	size_t ghosts;                  /* entries noted as such */
 	bool ghosts_left_out;
 	uint64_t flushed_ms;
-	uint64_t settled_ms; /* from here on ghosts are corrected */
+	bool ticked;
+	uint64_t settled_ms; /* from here on ghosts are corrected; counted from the first tick */
 	char started_at[TIMESTAMP_LEN + 1];
 	char *page; /* for the bridges; NULL or from mosquitto_malloc with ROSTER_PUBLISH_MAX bytes */
 	size_t page_len;
@@ -62,7 +63,6 @@ void presence_start(const struct options *options)
 {
 	memset(&state, 0, sizeof(state));
 	state.options = options;
-	state.settled_ms = clock_monotonic_ms() + options->presence_grace_ms;
 	timestamp_format(clock_real_ms(), state.started_at);
 }
 
@@ -306,6 +306,10 @@ void presence_tick(uint64_t now_ms)
 	unsigned n;
 	bool ok = true;
 
+	/* Nobody can come before the broker's loop runs, which waits for the bridges. */
+	if (!state.ticked)
+		state.settled_ms = now_ms + state.options->presence_grace_ms;
+	state.ticked = true;
 	if (now_ms - state.flushed_ms < PRESENCE_FLUSH_MS)
 		return;
 	state.flushed_ms = now_ms;

@@ -151,6 +151,8 @@ static void start(uint32_t grace_ms, bool bridge_off)
 	table_key_draw();
 	now = START_MS;
 	presence_start(&options);
+	now += 700;
+	presence_tick(now);
 }
 
 static int stop(void **state)
