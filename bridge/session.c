@@ -211,6 +211,8 @@ static void on_publish(struct session *s, const struct mqtt_publish *p)
 			return;
 		s->bridge->rooms.deliveries++;
 	}
+	if (s->silent && topic.kind != TOPIC_NOTICES)
+		return;
 	session_send_text(s, p->payload.at, p->payload.len);
 }
 
@@ -295,9 +297,11 @@ static bool owes_publishes(const struct session *s)
 
 static void uncount(struct session *s)
 {
-	if (s->counted)
-		s->who->count--;
+	if (!s->counted)
+		return;
 	s->counted = false;
+	s->who->count--;
+	sessions_choose(&s->bridge->sessions, s->who);
 }
 
 void session_close(struct session *s, enum close_code code, const char *reason)
@@ -437,6 +441,7 @@ void sessions_resume(struct sessions *all)
 		struct session *s = all->resuming;
 		all->resuming = s->next_resuming;
 		s->resuming = false;
+		sessions_choose(all, s->who);
 		session_input_resume(s);
 	}
 }
