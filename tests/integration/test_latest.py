@@ -19,9 +19,8 @@ def goes_to(chat, one, *others, sender=C):
     author = chat.ws(sender)
     author.send({"message": "to all"})
     one.expect_message("to all", sender)
-    author.send({"message": "psst", "to": A, "ref": "r"})
+    author.send({"message": "psst", "to": A})
     one.expect_message("psst", sender, to=A)
-    author.expect_ack("r")
     author.close()
     one.expect_nothing()
     for other in others:
