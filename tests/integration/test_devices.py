@@ -530,9 +530,14 @@ def test_answers_that_nobody_waited_for(chat):
         phone = chat.raw_ws(B, device="phone", events="typing")
         phone.expect_ready()
         phone.send({"message": "m%d" % n, "ref": "r%d" % n})
-        phone.expect_ack("r%d" % n)
-        phone.expect_nothing()
-        phone.close()
+        frames = [phone.next()]
+        while frames[-1].get("type") != "ack":
+            frames.append(phone.next())
+        frames += phone._barrier()
+        # For the broker that was another session: its message may come as a message, no answer twice.
+        assert [frame["ref"] for frame in frames if not is_message(frame)] == ["r%d" % n], frames
+        assert [frame["message"] for frame in frames if is_message(frame)] in ([], ["m%d" % n]), frames
+        cut(phone)
     reader.expect_nothing()
 
 

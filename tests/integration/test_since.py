@@ -3,6 +3,7 @@
 import os
 import random
 import signal
+import struct
 import threading
 
 import pytest
@@ -11,6 +12,7 @@ from harness.dialogue import FACTOR, Closed, wait_for
 from harness.history import (INBOX, Pour, Replay, burst, cut, history_file, is_message, place_of, raws, rows,
                              stored_ids, wait_stored, with_history)
 from harness.websocket import HttpAnswer
+from harness.wire import PUBCOMP, PUBLISH, PUBREC, PUBREL, string, write_properties
 
 A, B, C = "alice@example.com", "bob@example.com", "carol@example.com"
 OLD, NEVER = "01ARZ3NDEKTSV4RRFFQ69G5FAV", "7ZZZZZZZZZZZZZZZZZZZZZZZZZ"
@@ -318,8 +320,6 @@ def test_history_is_off(brokers):
 @pytest.mark.parametrize("way", ["room", "direct"])
 def test_a_message_released_late_comes_once(chat, way):
     """QoS 2: accepted at PUBLISH, delivered at PUBREL. Nobody sees it before, everybody once afterwards."""
-    import struct
-    from harness.wire import PUBCOMP, PUBLISH, PUBREC, PUBREL, string, write_properties
     where = {"to": B} if way == "direct" else {}
     place = INBOX if where else "general"
     first = say(chat, ["start"])[0]
@@ -346,7 +346,7 @@ def test_a_message_released_late_comes_once(chat, way):
 
 # while messages pour in
 
-def read_on(session, place, wanted, got, limit):
+def read_on(session, place, got, limit):
     """Reads live messages of that place until limit of them have come."""
     for _ in range(limit):
         frame = session.next()
@@ -372,7 +372,7 @@ def test_while_messages_pour_in(chat, place):
         replay = Replay(session)
         got = replay.all(place)
         assert numbers(replay.replay[place]) == list(range(len(seen), len(seen) + len(replay.replay[place])))
-        read_on(session, place, None, got, choice.choice([0, 1, 10, 60]))
+        read_on(session, place, got, choice.choice([0, 1, 10, 60]))
         cut(session)
         assert replay.complete(place)
         seen += numbers(got)
@@ -452,7 +452,7 @@ def test_bridge_killed(chat):
         session = chat.raw_ws(B, since=last)
         replay = Replay(session)
         got = replay.all()
-        read_on(session, "general", None, got, 20)
+        read_on(session, "general", got, 20)
         os.kill(pid, signal.SIGKILL)
         rest, _ = session.drain_until_close(1006)
         got += rest
@@ -559,6 +559,7 @@ def test_a_slow_reader_gets_a_replay_larger_than_its_outbox(brokers):
     slow.expect_nothing()
 
 
+@pytest.mark.promise("WebSocket without device", "slow reader")
 def test_closed_for_being_slow_and_back_with_since(brokers):
     chat = with_history(brokers, outbox_bytes="64k")
     text = "x" * 3900
@@ -584,7 +585,6 @@ def test_closed_for_being_slow_and_back_with_since(brokers):
         since = again.replay["general"][-1]["id"]
 
 
-@pytest.mark.skipif(os.geteuid() != 0 and not os.access("/proc/self", os.R_OK), reason="no /proc")
 def test_who_leaves_in_the_middle_of_a_replay(chat):
     """Nothing is left behind and nobody else is held up."""
     first = say(chat, ["start"])[0]
