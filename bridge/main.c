@@ -80,6 +80,7 @@ static void on_stop_timer(uv_timer_t *timer)
 	server_stop(&b->server);
 	sessions_stop(&b->sessions);
 	rooms_stop(&b->rooms);
+	history_reader_stop(&b->history);
 	mqtt_links_stop(&b->links);
 	loop_stop(&b->loop);
 }
@@ -132,10 +133,12 @@ static void identify(struct mqtt_link *link, struct mqtt_connect *out)
 
 static bool start(struct bridge *b)
 {
+	sync_start(&b->sync, b);
 	if (!loop_start(&b->loop, on_round, b) ||
 	    !mqtt_links_start(&b->links, &b->loop, b->settings.broker_socket, b->settings.credential, identify) ||
-	    !server_start(&b->server, b) || !sessions_start(&b->sessions, b) ||
-	    !acceptor_start(&b->acceptor, b, SETTINGS_LISTEN_FD) || !rooms_start(&b->rooms, b))
+	    !server_start(&b->server, b) || !history_reader_start(&b->history, b) ||
+	    !sessions_start(&b->sessions, b) || !acceptor_start(&b->acceptor, b, SETTINGS_LISTEN_FD) ||
+	    !rooms_start(&b->rooms, b))
 		return false;
 	b->control.data = b;
 	return fcntl(SETTINGS_CONTROL_FD, F_SETFL, O_NONBLOCK) == 0 &&
@@ -168,6 +171,7 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	(void)uv_run(&bridge.loop.uv, UV_RUN_DEFAULT);
+	history_reader_end(&bridge.history);
 	server_end(&bridge.server);
 	loop_end(&bridge.loop);
 	explicit_bzero(&bridge.settings, sizeof bridge.settings);

@@ -61,6 +61,13 @@ void session_send_shared(struct session *s, struct chunk *c, uint32_t start, uin
 		mark_dirty(s);
 }
 
+void session_deliver(struct session *s, const struct room *room, struct chunk *c, uint32_t start,
+                     uint32_t end, bool late)
+{
+	if (s->replay == NULL || !replay_takes(s, room, c, start, end, late))
+		session_send_shared(s, c, start, end);
+}
+
 void session_write_now(struct session *s, struct chunk *c, uint32_t start, uint32_t end)
 {
 	if (s->outbox.count > 0 || s->blocked) {
@@ -109,6 +116,8 @@ void session_writeable(struct session *s)
 	s->blocked = false;
 	if (s->outbox.count > 0)
 		mark_dirty(s);
+	else
+		replay_continue(s);
 }
 
 void sessions_flush(struct sessions *all)
@@ -119,6 +128,8 @@ void sessions_flush(struct sessions *all)
 		s->dirty = false;
 		if (s->wsi != NULL && s->state != SESSION_GONE && s->outbox.count > 0)
 			take_result(s, outbox_flush(&s->outbox, s->wsi));
+		if (s->replay != NULL)
+			replay_continue(s);
 	}
 }
 
