@@ -7,7 +7,7 @@ import stat
 
 import pytest
 
-from harness.dialogue import ABSENT, TIMEOUT, Closed, wait_for
+from harness.dialogue import ABSENT, Closed, wait_for
 from harness.history import INBOX, Pour, Replay, cut, is_message, raws, with_history
 from harness.wire import topic_level
 
@@ -21,14 +21,10 @@ def chat(request, brokers):
 
 
 def visit(chat, user=B, device="phone", rooms=None, make=None, **query):
-    """A session of that device, in its rooms. What it has missed comes at once, also before ready."""
+    """A session of that device that is in its rooms: ready comes before what it has missed."""
     query.setdefault("events", "typing")
     session = (make or chat.plain_ws)(user, device=device, rooms=rooms, **query)
-    missed, take = [], session._take
-    while not missed or missed[-1].get("type") != "ready":
-        missed.append(take(TIMEOUT))
-    missed.pop()
-    session._take = lambda timeout: missed.pop(0) if missed else take(timeout)
+    session.expect_ready(rooms or [chat.room])
     return session
 
 
