@@ -47,10 +47,9 @@ def say(chat, texts, user=A, **where):
         author.read_inbox()
     else:
         author.read_room(where.get("room"))
-    frames = []
     for text in texts:
         assert author.send({"message": text}, **where) == 0
-        frames.append(author.expect_message(text, user))
+    frames = [author.expect_message(text, user) for text in texts]
     author.disconnect()
     return frames
 

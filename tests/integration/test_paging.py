@@ -1,13 +1,14 @@
 """Paging through what is stored: history frames and their HTTP forms, for rooms and for pairs."""
 
 import json
+import os
 import re
 import urllib.parse
 
 import pytest
 
 from harness.dialogue import ABSENT
-from harness.history import burst, raws, with_history
+from harness.history import burst, history_file, raws, wait_stored, with_history
 from harness.websocket import HttpAnswer
 
 A, B, C = "alice@example.com", "bob@example.com", "carol@example.com"
@@ -27,11 +28,12 @@ def say(chat, texts, user=A, **where):
         author.read_inbox()
     else:
         author.read_room(where.get("room"))
-    frames = []
     for text in texts:
         assert author.send({"message": text}, **where) == 0
-        frames.append(author.expect_message(text, user))
+    frames = [author.expect_message(text, user) for text in texts]
     author.disconnect()
+    if os.path.exists(history_file(chat)):
+        wait_stored(chat, *[frame["id"] for frame in frames])
     return frames
 
 
@@ -174,6 +176,7 @@ def test_a_page_is_at_most_256_kb(chat, page):
     count = 40
     burst(alice, [{"message": "%02d%s" % (n, text)} for n in range(count)])
     frames = [reader.next() for n in range(count)]
+    wait_stored(chat, frames[-1]["id"])
     got, complete, before, pages = [], False, {}, 0
     while not complete:
         messages, complete = page(room="general", limit=200, **before)

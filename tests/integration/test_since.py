@@ -35,10 +35,9 @@ def say(chat, texts, user=A, **where):
         author.read_inbox()
     else:
         author.read_room(where.get("room"))
-    frames = []
     for text in texts:
         assert author.send({"message": text}, **where) == 0
-        frames.append(author.expect_message(text, user))
+    frames = [author.expect_message(text, user) for text in texts]
     author.disconnect()
     return frames
 
@@ -73,8 +72,10 @@ def test_the_newest_id_leaves_nothing_to_replay(chat):
         frame = reader.expect_message("m%d" % n, A)
         got = back(chat, frame)
         assert got.complete() and got.texts() == [], n
+        got.session.close()
         got = back(chat, last)
         assert got.complete() and raws(got.replay["general"]) == [frame.raw], n
+        got.session.close()
         last = frame
 
 
@@ -236,10 +237,10 @@ def test_an_unknown_id(chat):
     assert raws(got.replay["general"]) == raws(frames) and not got.complete()
     assert raws(got.replay[INBOX]) == raws(direct) and not got.complete(INBOX)
     # Of the same millisecond as a known one, or never given.
-    between = frames[1]["id"][:-1] + ("0" if frames[1]["id"][-1] != "0" else "1")
+    between = frames[1]["id"][:10] + "0" * 16
     for since in (between, NEVER):
         got = back(chat, since)
-        assert not got.complete() and not got.complete(INBOX)
+        assert not got.complete() and not got.complete(INBOX), since
         assert raws(got.replay["general"]) == raws(frames)[len(frames) - len(got.texts()):]
 
 
