@@ -200,7 +200,7 @@ static void on_timer(uv_timer_t *timer)
 	for (struct visitor *v = a->first, *next; v != NULL; v = next) {
 		next = v->next;
 		if (now >= v->deadline_ms)
-			visitor_free(v, false);
+			visitor_expire(v);
 	}
 	if (!a->open && now >= a->started_ms + OPEN_AFTER_MS)
 		acceptor_open(a);

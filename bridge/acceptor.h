@@ -13,6 +13,7 @@
 #include "bridge/loop.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct bridge;
@@ -27,6 +28,7 @@ struct acceptor {
 	int spare_fd;  /* given up to accept and refuse one more when descriptors run out */
 	struct visitor *first, *last; /* connections without an upgrade, oldest first */
 	uint32_t count;
+	size_t answer_bytes; /* of bodies, for each visitor that has one */
 	struct address_bucket *addresses;
 	uint32_t address_count;
 	uint64_t started_ms;

@@ -8,11 +8,14 @@
 #define CHAT_BRIDGE_BRIDGE_H
 
 #include "bridge/acceptor.h"
+#include "bridge/history_reader.h"
 #include "bridge/loop.h"
 #include "bridge/mqtt_link.h"
 #include "bridge/rooms.h"
+#include "bridge/roster.h"
 #include "bridge/server.h"
 #include "bridge/session.h"
+#include "bridge/sync.h"
 #include "common/settings.h"
 
 struct bridge {
@@ -20,9 +23,12 @@ struct bridge {
 	struct loop loop;
 	struct mqtt_links links;
 	struct rooms rooms;
+	struct sync sync;
+	struct roster roster;
 	struct sessions sessions;
 	struct server server;
 	struct acceptor acceptor;
+	struct history_reader history;
 	uv_poll_t control; /* end of file on it means that the broker is gone */
 	bool stopping;
 	uint64_t stop_by_ms;

@@ -79,7 +79,9 @@ static void on_stop_timer(uv_timer_t *timer)
 	/* each lets go of what the next one owns */
 	server_stop(&b->server);
 	sessions_stop(&b->sessions);
+	roster_stop(&b->roster);
 	rooms_stop(&b->rooms);
+	history_reader_stop(&b->history);
 	mqtt_links_stop(&b->links);
 	loop_stop(&b->loop);
 }
@@ -132,9 +134,11 @@ static void identify(struct mqtt_link *link, struct mqtt_connect *out)
 
 static bool start(struct bridge *b)
 {
+	sync_start(&b->sync, b);
 	if (!loop_start(&b->loop, on_round, b) ||
 	    !mqtt_links_start(&b->links, &b->loop, b->settings.broker_socket, b->settings.credential, identify) ||
-	    !server_start(&b->server, b) || !sessions_start(&b->sessions, b) ||
+	    !server_start(&b->server, b) || !history_reader_start(&b->history, b) ||
+	    !roster_start(&b->roster, b) || !sessions_start(&b->sessions, b) ||
 	    !acceptor_start(&b->acceptor, b, SETTINGS_LISTEN_FD) || !rooms_start(&b->rooms, b))
 		return false;
 	b->control.data = b;
@@ -168,6 +172,7 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	(void)uv_run(&bridge.loop.uv, UV_RUN_DEFAULT);
+	history_reader_end(&bridge.history);
 	server_end(&bridge.server);
 	loop_end(&bridge.loop);
 	explicit_bzero(&bridge.settings, sizeof bridge.settings);

@@ -27,7 +27,7 @@ static bool span_is(struct mqtt_span s, const char *text)
 
 struct message_marks message_marks_read(const struct mqtt_publish *p, unsigned bridge_index)
 {
-	struct message_marks marks = {0, 0};
+	struct message_marks marks = {0};
 	struct mqtt_properties left = p->properties;
 	struct mqtt_property property;
 	while (mqtt_property_next(&left, &property)) {
@@ -35,6 +35,8 @@ struct message_marks message_marks_read(const struct mqtt_publish *p, unsigned b
 			continue;
 		if (span_is(property.name, PROPERTY_SEQ)) {
 			(void)parse_decimal(property.value, &marks.seq);
+		} else if (span_is(property.name, PROPERTY_LATE)) {
+			marks.late = true;
 		} else if (span_is(property.name, PROPERTY_ORIGIN)) {
 			/* "<bridge>.<session number>" */
 			const char *dot = memchr(property.value.at, '.', property.value.len);

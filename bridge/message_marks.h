@@ -7,10 +7,12 @@
 
 #include "bridge/mqtt_codec.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct message_marks {
 	uint64_t seq;    /* the message's number in its room; 0: it has none (QoS 2, direct messages) */
+	bool late;       /* sent with QoS 2: its id may be older than what has been delivered before it */
 	uint64_t origin; /* number of the author's session, where it is one of this bridge's; else 0 */
 };
 

@@ -7,51 +7,14 @@
 
 #define SEGMENTS_FIRST 4
 
-struct chunk *chunk_new(size_t cap)
-{
-	if (cap > UINT32_MAX)
-		return NULL;
-	struct chunk *c = malloc(sizeof *c + cap);
-	if (c == NULL)
-		return NULL;
-	c->refs = 1;
-	c->len = 0;
-	c->cap = (uint32_t)cap;
-	return c;
-}
-
-void chunk_release(struct chunk *c)
-{
-	if (c != NULL && --c->refs == 0)
-		free(c);
-}
-
-bool chunk_append_frame(struct chunk *c, enum frame_opcode opcode, const void *payload, size_t len)
-{
-	if (frame_size(len) > c->cap - c->len)
-		return false;
-	uint8_t *at = c->bytes + c->len;
-	*at++ = (uint8_t)(0x80u | opcode);
-	if (len < 126) {
-		*at++ = (uint8_t)len;
-	} else if (len < 65536) {
-		*at++ = 126;
-		*at++ = (uint8_t)(len >> 8);
-		*at++ = (uint8_t)len;
-	} else {
-		*at++ = 127;
-		for (int shift = 56; shift >= 0; shift -= 8)
-			*at++ = (uint8_t)((uint64_t)len >> shift);
-	}
-	if (len > 0)
-		memcpy(at, payload, len);
-	c->len += (uint32_t)frame_size(len);
-	return true;
-}
-
 static struct segment *segment_at(const struct outbox *o, uint32_t i)
 {
 	return &o->segments[(o->head + i) & (o->cap - 1)]; /* cap is a power of two */
+}
+
+const struct segment *outbox_segment(const struct outbox *o, uint32_t i)
+{
+	return segment_at(o, i);
 }
 
 static bool grow(struct outbox *o)

@@ -15,36 +15,14 @@
 #ifndef CHAT_BRIDGE_OUTBOX_H
 #define CHAT_BRIDGE_OUTBOX_H
 
+#include "bridge/chunk.h"
+
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
 struct lws;
 
-#define FRAME_HEAD_MAX 10       /* bytes before the payload of an unmasked WebSocket frame */
 #define OUTBOX_WRITE_MAX 65536u /* bytes handed to one write; equals the vhost's tx_packet_size */
-
-enum frame_opcode { FRAME_TEXT = 0x1, FRAME_PING = 0x9 };
-
-/* Bytes that several outboxes share. Grows only at its end, and only by its first owner. */
-struct chunk {
-	uint32_t refs;
-	uint32_t len;
-	uint32_t cap;
-	uint8_t bytes[];
-};
-
-/* One reference, empty; NULL when out of memory. */
-struct chunk *chunk_new(size_t cap);
-void chunk_release(struct chunk *c);
-
-/* Appends a final frame. False when it does not fit (nothing appended). */
-bool chunk_append_frame(struct chunk *c, enum frame_opcode opcode, const void *payload, size_t len);
-
-static inline size_t frame_size(size_t payload_len)
-{
-	return payload_len + (payload_len < 126 ? 2u : payload_len < 65536 ? 4u : 10u);
-}
 
 struct segment {
 	struct chunk *chunk; /* one reference */
@@ -66,6 +44,9 @@ enum outbox_result {
 
 /* Adds a range, merging it with the last one where they touch. Takes its own reference. */
 bool outbox_push(struct outbox *o, struct chunk *c, uint32_t start, uint32_t end);
+
+/* The i-th range of count. */
+const struct segment *outbox_segment(const struct outbox *o, uint32_t i);
 
 enum outbox_result outbox_flush(struct outbox *o, struct lws *wsi);
 

@@ -58,7 +58,7 @@ static void room_free(struct rooms *r, struct room *room)
 	free(room);
 }
 
-static uint16_t packet_id(struct rooms *r)
+uint16_t rooms_packet_id(struct rooms *r)
 {
 	if (++r->next_packet_id == 0)
 		r->next_packet_id = 1;
@@ -78,7 +78,7 @@ static uint16_t send_subscription(struct rooms *r, const struct room *room, enum
 	uint8_t *at = len > 0 && size > 0 ? mqtt_link_reserve(&r->link, size) : NULL;
 	if (at == NULL)
 		return 0;
-	uint16_t id = packet_id(r);
+	uint16_t id = rooms_packet_id(r);
 	size_t n = subscribe ? mqtt_encode_subscribe(at, size, id, &filter, 1)
 	                     : mqtt_encode_unsubscribe(at, size, id, &filter.filter, 1);
 	mqtt_link_commit(&r->link, n);
@@ -89,8 +89,7 @@ static void subscribe_room(struct rooms *r, struct room *room)
 {
 	if (r->link.state != LINK_UP)
 		return;
-	bool shared = !r->bridge->settings.fanout_session;
-	if (shared && room->subscription == ROOM_UNSUBSCRIBED && room->member_count > 0) {
+	if (room->subscription == ROOM_UNSUBSCRIBED && room->shared_members > 0) {
 		room->subscribe_id = send_subscription(r, room, TOPIC_ROOM, true);
 		room->subscription = room->subscribe_id != 0 ? ROOM_SUBSCRIBING : ROOM_UNSUBSCRIBED;
 		room->have_seq = false;
@@ -109,7 +108,7 @@ static void unsubscribe_room(struct rooms *r, struct room *room)
 		(void)send_subscription(r, room, TOPIC_ROOM_TYPING, false);
 		room->typing_subscription = ROOM_UNSUBSCRIBED;
 	}
-	if (room->subscription != ROOM_UNSUBSCRIBED && room->member_count == 0) {
+	if (room->subscription != ROOM_UNSUBSCRIBED && room->shared_members == 0) {
 		(void)send_subscription(r, room, TOPIC_ROOM, false);
 		room->subscription = ROOM_UNSUBSCRIBED;
 	}
@@ -135,14 +134,16 @@ bool rooms_join(struct rooms *r, struct session *s, const char *name, size_t len
 	if (room->dirty)
 		rooms_settle(r); /* what has arrived before is not for s */
 	room->members[room->member_count++] = s;
+	room->shared_members += !s->own_rooms;
 	*out = room;
 	subscribe_room(r, room);
-	return room->subscription == ROOM_SUBSCRIBED;
+	return !s->own_rooms && room->subscription == ROOM_SUBSCRIBED;
 }
 
 void rooms_leave(struct rooms *r, struct room *room, uint32_t index)
 {
 	uint32_t last = --room->member_count;
+	room->shared_members -= !room->members[index]->own_rooms;
 	if (index != last) {
 		struct session *moved = room->members[last];
 		room->members[index] = moved;
@@ -150,10 +151,9 @@ void rooms_leave(struct rooms *r, struct room *room, uint32_t index)
 			if (moved->rooms[i].room == room)
 				moved->rooms[i].index = index;
 	}
-	if (room->member_count == 0) {
-		unsubscribe_room(r, room);
+	unsubscribe_room(r, room);
+	if (room->member_count == 0)
 		room_free(r, room);
-	}
 }
 
 void rooms_want_typing(struct rooms *r, struct room *room, int change)
@@ -175,7 +175,8 @@ static void lose_room(struct rooms *r, struct room *room, uint64_t missing)
 	         "enough?); its sessions are closed with 1013 to resume",
 	         room->name, (unsigned long long)missing);
 	for (uint32_t i = 0; i < room->member_count; i++)
-		session_close(room->members[i], CLOSE_OVERLOADED, "messages were lost, resume with since");
+		if (!room->members[i]->own_rooms)
+			session_close(room->members[i], CLOSE_OVERLOADED, "messages were lost, resume with since");
 }
 
 /* False when members must not get what follows a gap. */
@@ -233,7 +234,7 @@ static void deliver(struct rooms *r, struct room *room, const struct mqtt_publis
 		lose_room(r, room, 1);
 		return;
 	}
-	struct frame frame = {.arrival = ++r->arrivals, .start = room->chunk->len};
+	struct frame frame = {.arrival = ++r->arrivals, .start = room->chunk->len, .late = marks.late};
 	struct session *author = marks.origin != 0 ? sessions_find(&r->bridge->sessions, marks.origin) : NULL;
 	if (author != NULL && !author->echo) {
 		frame.origin = marks.origin;
@@ -284,11 +285,16 @@ void rooms_typing(struct rooms *r, struct room *room, const char *payload, size_
 
 /* ---- the end of a round -------------------------------------------------------------- */
 
+static void push_frame(struct session *s, const struct room *room, const struct frame *frame)
+{
+	if (frame->origin != s->number)
+		session_deliver(s, room, room->chunk, frame->start, frame->end, frame->late);
+}
+
 static void push_frames(struct session *s, const struct room *room)
 {
 	for (uint32_t i = 0; i < room->frame_count; i++)
-		if (room->frames[i].origin != s->number)
-			session_send_shared(s, room->chunk, room->frames[i].start, room->frames[i].end);
+		push_frame(s, room, &room->frames[i]);
 }
 
 /* A session in several rooms gets all of them in the order of arrival. */
@@ -309,9 +315,7 @@ static void push_merged(struct session *s)
 		}
 		if (next == NULL)
 			return;
-		const struct frame *frame = &next->frames[at[which]++];
-		if (frame->origin != s->number)
-			session_send_shared(s, next->chunk, frame->start, frame->end);
+		push_frame(s, next, &next->frames[at[which]++]);
 	}
 }
 
@@ -321,7 +325,7 @@ static void flush_room(struct rooms *r, struct room *room)
 		if (i + 4 < room->member_count)
 			__builtin_prefetch(room->members[i + 4]);
 		struct session *s = room->members[i];
-		if (s->state == SESSION_CLOSING || s->state == SESSION_GONE)
+		if (s->state == SESSION_CLOSING || s->state == SESSION_GONE || s->own_rooms)
 			continue;
 		r->deliveries += room->frame_count;
 		r->writes++;
@@ -331,7 +335,7 @@ static void flush_room(struct rooms *r, struct room *room)
 				s->next_several = r->several;
 				r->several = s;
 			}
-		} else if (s->own_round == r->round) {
+		} else if (s->own_round == r->round || s->replay != NULL) {
 			push_frames(s, room);
 		} else {
 			session_write_now(s, room->chunk, room->start, room->chunk->len);
@@ -430,10 +434,13 @@ static void on_up(struct mqtt_link *link)
 		next = room->hh.next;
 		subscribe_room(r, room);
 	}
+	sync_link_up(&r->bridge->sync);
 }
 
 static void on_suback(struct rooms *r, const struct mqtt_suback *ack)
 {
+	if (sync_link_suback(&r->bridge->sync, ack))
+		return;
 	for (struct room *room = r->by_name, *next; room != NULL; room = next) {
 		next = room->hh.next;
 		if (room->typing_subscription == ROOM_SUBSCRIBING && room->typing_subscribe_id == ack->packet_id)
@@ -445,12 +452,14 @@ static void on_suback(struct rooms *r, const struct mqtt_suback *ack)
 			log_line(LOG_LEVEL_ERROR, "the broker refuses the subscription of room %s: %s", room->name,
 			         mqtt_reason_name(ack->reasons[0]));
 			for (uint32_t i = 0; i < room->member_count; i++)
-				session_close(room->members[i], CLOSE_FORBIDDEN, "the room is closed");
+				if (!room->members[i]->own_rooms)
+					session_close(room->members[i], CLOSE_FORBIDDEN, "the room is closed");
 			return;
 		}
 		room->subscription = ROOM_SUBSCRIBED;
 		for (uint32_t i = 0; i < room->member_count; i++)
-			session_room_ready(room->members[i], room);
+			if (!room->members[i]->own_rooms)
+				session_room_ready(room->members[i], room);
 		return;
 	}
 }
@@ -459,12 +468,16 @@ static void on_publish(struct rooms *r, const struct mqtt_publish *p)
 {
 	const char *root = r->bridge->settings.topic_root;
 	struct topic topic = topic_parse(root, strlen(root), p->topic.at, p->topic.len);
-	struct room *room = topic.name != NULL ? rooms_find(r, topic.name, topic.name_len) : NULL;
 	if (p->qos == 1) {
 		uint8_t *at = mqtt_link_reserve(&r->link, 4);
 		if (at != NULL)
 			mqtt_link_commit(&r->link, mqtt_encode_puback(at, 4, p->packet_id, 0));
 	}
+	if (topic.kind == TOPIC_BRIDGE) {
+		sync_link_publish(&r->bridge->sync, &topic, p->payload);
+		return;
+	}
+	struct room *room = topic.name != NULL ? rooms_find(r, topic.name, topic.name_len) : NULL;
 	if (room == NULL)
 		return; /* everybody has left while it was on its way */
 	if (topic.kind == TOPIC_ROOM)
@@ -504,6 +517,7 @@ static void on_down(struct mqtt_link *link, const char *reason, uint8_t code)
 		room->subscription = room->typing_subscription = ROOM_UNSUBSCRIBED;
 		room->have_seq = false;
 	}
+	sync_link_down(&b->sync);
 	r->retry_ms = b->loop.now_ms + r->retry_delay_ms;
 	r->retry_delay_ms = r->retry_delay_ms * 2 < RETRY_LAST_MS ? r->retry_delay_ms * 2 : RETRY_LAST_MS;
 }

@@ -32,6 +32,7 @@ struct frame {
 	uint64_t arrival; /* across all rooms: a session in several rooms gets them in this order */
 	uint64_t origin;  /* number of the session that must not get it: the author's; else 0 */
 	uint32_t start, end;
+	bool late; /* message_marks.h */
 };
 
 enum room_subscription { ROOM_UNSUBSCRIBED, ROOM_SUBSCRIBING, ROOM_SUBSCRIBED };
@@ -48,6 +49,7 @@ struct room {
 	uint64_t seq;             /* of the last message */
 	struct session **members; /* in no order; a session knows its index */
 	uint32_t member_count, member_cap;
+	uint32_t shared_members; /* those that do not subscribe themselves */
 	uint32_t typing_members;
 	/* this round */
 	struct room *next_dirty;
@@ -104,6 +106,9 @@ void rooms_flush(struct rooms *r);
 
 /* Once a second: reconnect, give back the memory of quiet rooms. */
 void rooms_tick(struct rooms *r);
+
+/* The next packet id of the bridge's own connection, never 0. */
+uint16_t rooms_packet_id(struct rooms *r);
 
 /* CONNECT of the bridge's own connection. */
 void rooms_identify(struct rooms *r, struct mqtt_connect *out);

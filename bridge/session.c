@@ -47,6 +47,10 @@ static bool keep_params(struct session *s, const struct session_params *params)
 		return false;
 	if (params->device[0] != '\0' && (s->device = strdup(params->device)) == NULL)
 		return false;
+	s->persistent = s->device != NULL && s->bridge->settings.session_expiry_s > 0;
+	s->own_rooms = s->persistent || s->bridge->settings.fanout_session;
+	if (s->since[0] != '\0' && s->bridge->history.on && !replay_prepare(s))
+		return false;
 	if (params->room_count > 0 && (s->home_room = strdup(params->rooms[0])) == NULL)
 		return false;
 	if (params->room_count > 0 &&
@@ -100,6 +104,8 @@ void session_identify(struct mqtt_link *link, struct mqtt_connect *out)
 	struct session *s = session_of(link);
 	out->client_id = (struct mqtt_span){s->client_id, strlen(s->client_id)};
 	out->user_name = (struct mqtt_span){s->who->identity.text, s->who->identity.len};
+	out->clean_start = !s->persistent;
+	out->session_expiry_interval = s->persistent ? s->bridge->settings.session_expiry_s : 0;
 }
 
 uint16_t session_next_subscribe_id(struct session *s)
@@ -140,6 +146,8 @@ static void on_up(struct mqtt_link *link)
 	s->inbox_subscribe_id = session_subscribe(s, filters, n);
 	if (s->inbox_subscribe_id == 0)
 		session_close(s, CLOSE_INTERNAL, "out of memory");
+	else if (s->own_rooms)
+		session_join_rooms(s); /* what a device has missed comes at once: its rooms must be known by then */
 }
 
 /* ---- what the broker sends --------------------------------------------------------------- */
@@ -155,7 +163,9 @@ static void on_suback(struct session *s, const struct mqtt_suback *ack)
 			return;
 		}
 		s->subscribed = true;
+		s->state = SESSION_JOINING;
 		session_join_rooms(s);
+		session_check_joined(s);
 		return;
 	}
 	for (uint32_t i = 0; i < s->room_count; i++) {
@@ -172,14 +182,13 @@ static void on_suback(struct session *s, const struct mqtt_suback *ack)
 }
 
 /* fanout session: the same check of numbers that rooms.c makes for all members at once. */
-static bool check_own_seq(struct session *s, const struct topic *topic, uint64_t seq)
+static bool check_own_seq(struct session *s, struct membership *m, uint64_t seq)
 {
-	struct membership *m = session_membership(s, topic->name, topic->name_len);
-	if (m == NULL)
-		return false;
 	if (seq == 0)
 		return true;
-	bool fine = !m->have_seq || seq == m->seq + 1 || seq == 1;
+	/* what a device has missed may have gaps: what was sent with QoS 0 while it was away is not kept for it,
+	 * unless the broker is told to (queue_qos0_messages) */
+	bool fine = !m->have_seq || seq == m->seq + 1 || seq == 1 || (s->persistent && s->state != SESSION_OPEN);
 	if (!fine) {
 		uint64_t missing = seq - m->seq - 1;
 		s->bridge->rooms.lost += missing;
@@ -192,26 +201,54 @@ static bool check_own_seq(struct session *s, const struct topic *topic, uint64_t
 	return fine;
 }
 
+static void on_message(struct session *s, const struct topic *topic, const struct mqtt_publish *p)
+{
+	struct message_marks marks = message_marks_read(p, s->bridge->settings.index);
+	const struct room *room = NULL;
+	if (topic->kind == TOPIC_ROOM) {
+		struct membership *m = session_membership(s, topic->name, topic->name_len);
+		if (m == NULL) {
+			/* a device that was in that room before, or a room that has been left a moment ago */
+			if (s->persistent)
+				session_forget_room(s, topic->name, topic->name_len);
+			return;
+		}
+		if (!check_own_seq(s, m, marks.seq))
+			return;
+		room = m->room;
+	}
+	if (marks.origin == s->number && !s->echo)
+		return;
+	s->bridge->rooms.deliveries++;
+	struct chunk *c = chunk_new(frame_size(p->payload.len));
+	if (c == NULL) {
+		session_close(s, CLOSE_INTERNAL, "out of memory");
+		return;
+	}
+	(void)chunk_append_frame(c, FRAME_TEXT, p->payload.at, p->payload.len); /* made to fit */
+	session_deliver(s, room, c, 0, c->len, marks.late);
+	chunk_release(c);
+}
+
 static void on_publish(struct session *s, const struct mqtt_publish *p)
 {
 	const char *root = s->bridge->settings.topic_root;
+	if (session_leaving(s))
+		return; /* not acknowledged: the broker keeps it for the device's next session */
 	if (p->qos == 1) {
 		uint8_t *at = mqtt_link_reserve(&s->link, 4);
 		if (at != NULL)
 			mqtt_link_commit(&s->link, mqtt_encode_puback(at, 4, p->packet_id, 0));
 	}
-	if (session_leaving(s))
-		return;
 	struct topic topic = topic_parse(root, strlen(root), p->topic.at, p->topic.len);
-	if (topic.kind == TOPIC_ROOM || topic.kind == TOPIC_INBOX) {
-		struct message_marks marks = message_marks_read(p, s->bridge->settings.index);
-		if (topic.kind == TOPIC_ROOM && !check_own_seq(s, &topic, marks.seq))
-			return;
-		if (marks.origin == s->number && !s->echo)
-			return;
-		s->bridge->rooms.deliveries++;
-	}
-	session_send_text(s, p->payload.at, p->payload.len);
+	if (topic.kind == TOPIC_ROOM || topic.kind == TOPIC_INBOX)
+		on_message(s, &topic, p);
+	else if (topic.kind == TOPIC_NOTICES && p->payload.len > 0 && p->payload.at[0] != '{')
+		replay_own_position(s, p->payload.at, p->payload.len);
+	else if (topic.kind == TOPIC_USER_TYPING && !s->wants_typing)
+		session_forget_typing(s);
+	else
+		session_send_text(s, p->payload.at, p->payload.len);
 }
 
 static void on_packet(struct mqtt_link *link, const struct mqtt_packet *packet)
@@ -336,15 +373,20 @@ static void destroy(struct session *s)
 		*at = s->next_resuming;
 	}
 	mqtt_link_close(&s->link);
+	replay_end(s);
+	session_history_cancel(s);
 	session_leave_rooms(s);
+	roster_leave(&s->bridge->roster, s);
 	session_input_clear(s);
 	outbox_clear(&s->outbox);
+	outbox_clear(&s->early);
 	sessions_remove_identity(s);
 	sessions_remove(all, s);
 	free(s->rooms);
 	free(s->pending_rooms);
 	free(s->device);
 	free(s->home_room);
+	free(s->left_room);
 	free(s);
 }
 
@@ -384,6 +426,7 @@ void sessions_close_due(struct sessions *all)
 	while (s != NULL) {
 		struct session *next = s->next_closing;
 		s->on_closing_list = false;
+		replay_end(s);
 		session_leave_rooms(s);
 		if (s->wsi != NULL) {
 			if (s->state == SESSION_CLOSING && !close_websocket(s))

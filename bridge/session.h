@@ -23,7 +23,9 @@
 
 #include "bridge/mqtt_link.h"
 #include "bridge/outbox.h"
+#include "bridge/replay.h"
 #include "bridge/rooms.h"
+#include "bridge/roster.h"
 #include "bridge/session_params.h"
 #include "common/errors.h"
 
@@ -36,6 +38,7 @@ struct bridge;
 struct lws;
 
 #define PUBLISHES_IN_FLIGHT_MAX 16
+#define JOIN_REFS_MAX 16  /* joins of one room that wait for the same SUBACK */
 #define SESSION_ID_MAX 48 /* bytes of a client id of ours */
 
 enum close_code {
@@ -74,11 +77,11 @@ struct identity_sessions {
 
 struct membership {
 	struct room *room;
-	uint32_t index;        /* in room->members */
-	bool ready;            /* subscribed at the broker */
-	uint16_t subscribe_id; /* fanout session: of the SUBSCRIBE under way */
-	char *join_ref;        /* NULL, or the ref of a join that waits for its SUBACK */
-	bool have_seq;         /* fanout session: numbers are checked here */
+	uint32_t index;             /* in room->members */
+	bool ready;                 /* subscribed at the broker */
+	uint16_t subscribe_id;      /* fanout session: of the SUBSCRIBE under way */
+	struct join_ref *join_refs; /* of joins that wait for the SUBACK, newest first */
+	bool have_seq;              /* fanout session: numbers are checked here */
 	uint64_t seq;
 };
 
@@ -94,6 +97,8 @@ struct session {
 	char *home_room; /* NULL: the server's default room */
 	char since[ULID_LEN + 1];
 	bool echo, wants_presence, wants_typing;
+	bool persistent;        /* a named device: the broker keeps what it misses */
+	bool own_rooms;         /* it subscribes its rooms itself (fanout session, and every device) */
 	bool blocked;           /* libwebsockets holds a partial write */
 	bool dirty;             /* on the list of sessions with something to send */
 	bool rx_stopped;        /* the socket is not read */
@@ -103,6 +108,9 @@ struct session {
 	uint64_t several_round; /* the rooms round in which it is on the list below */
 	struct session *next_several;
 	struct outbox outbox;
+	struct outbox early;         /* what a device has missed, until its ready frame is out */
+	struct history_asked *asked; /* pages of history under way */
+	struct replay *replay;       /* NULL: nothing is being replayed */
 	uint64_t half_full_since_ms; /* 0: the outbox is under half of its bound */
 	uint8_t *rx;                 /* an incomplete message of the client */
 	uint32_t rx_len, rx_cap;
@@ -121,6 +129,8 @@ struct session {
 	uint16_t close_code;
 	const char *close_reason;
 	uint64_t close_by_ms;
+	char
+	    *left_room; /* a device's: the last room that was unsubscribed because it is not asked for any more */
 	struct session *next_dirty;
 	struct session *next_closing;
 	struct session *next_resuming;
@@ -129,6 +139,7 @@ struct session {
 	struct session *prev, *next;           /* all sessions, in order of arrival */
 	struct session *same_prev, *same_next; /* of the same identity */
 	struct session *hash_next;             /* by number */
+	struct presence_place presence;        /* roster.c */
 };
 
 struct sessions {
@@ -187,6 +198,13 @@ void session_gone(struct session *s);
 /* Hands a frame of this session alone to its outbox. */
 void session_send_text(struct session *s, const char *payload, size_t len);
 
+/* Hands a message to the session, unless a replay takes it first: room NULL for the inbox. */
+void session_deliver(struct session *s, const struct room *room, struct chunk *c, uint32_t start,
+                     uint32_t end, bool late);
+
+/* What was held for the ready frame. */
+void session_send_early(struct session *s);
+
 /* Hands a range of a shared chunk to the outbox; may close the session (4001). */
 void session_send_shared(struct session *s, struct chunk *c, uint32_t start, uint32_t end);
 
@@ -223,10 +241,27 @@ void session_input_resume(struct session *s);
 /* Frees what input holds. */
 void session_input_clear(struct session *s);
 
+/* ---- session_history.c: pages of history ---- */
+
+#define HISTORY_ASKED_MAX 4 /* pages that one session may await at a time */
+
+/* {"type":"history",...}: answers it, now or when it has been read. ref may be NULL. */
+void session_history_frame(struct session *s, const char *text, size_t len, const char *ref, size_t ref_len);
+
+/* Nobody awaits the pages any more. */
+void session_history_cancel(struct session *s);
+
 /* ---- session_rooms.c ---- */
 
-/* Joins what the client has asked for in its URL; the session opens when all are subscribed. */
+/* Joins what the client has asked for in its URL. Idempotent. */
 void session_join_rooms(struct session *s);
+
+/* Opens the session as soon as it is subscribed to its inbox and to every room it asked for. */
+void session_check_joined(struct session *s);
+
+/* Lets go of what an earlier session of this device had subscribed and this one has not asked for. */
+void session_forget_room(struct session *s, const char *name, size_t len);
+void session_forget_typing(struct session *s);
 
 /* Joins or leaves at the client's wish. */
 void session_join(struct session *s, const char *room, size_t len, const char *ref, size_t ref_len);
@@ -253,6 +288,9 @@ void sessions_remove_identity(struct session *s);
 bool session_make_client_id(struct session *s);
 
 /* ---- all sessions ---- */
+
+/* Its waiting frames are handled at the end of the round. */
+void sessions_resume_later(struct session *s);
 
 /* End of a round, in this order: frames of sessions that have just opened; what waits to be
  * sent; what is to be closed. */

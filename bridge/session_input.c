@@ -211,19 +211,24 @@ static bool type_is(const struct frame_view *v, const char *name)
 }
 
 /* True when the frame was one of these and has been answered. */
-static bool answer_here(struct session *s, const struct frame_view *v)
+static bool answer_here(struct session *s, const struct frame_view *v, const char *text, size_t text_len)
 {
 	if (!v->readable || !v->present[FIELD_TYPE])
 		return false;
 	bool join = type_is(v, "join");
 	bool about_rooms = join || type_is(v, "leave");
+	bool about_history = type_is(v, "history");
 	/* a token must never be published, whatever else is wrong with its frame */
-	bool about_later = type_is(v, "history") || type_is(v, "token");
-	if (!about_rooms && !about_later)
+	bool about_later = type_is(v, "token");
+	if (!about_rooms && !about_later && !about_history)
 		return false;
 	char ref[REPLY_REF_MAX];
 	size_t ref_len = 0;
 	const char *with_ref = field_ref(v, ref, &ref_len);
+	if (about_history) {
+		session_history_frame(s, text, text_len, with_ref, ref_len);
+		return true;
+	}
 	if (about_later) {
 		session_send_error(s, CHAT_ERROR_UNAVAILABLE, NULL, with_ref, ref_len);
 		return true;
@@ -244,7 +249,7 @@ static bool answer_here(struct session *s, const struct frame_view *v)
 void session_input_frame(struct session *s, const char *text, size_t len)
 {
 	struct frame_view v = view_frame(text, len);
-	if (!answer_here(s, &v))
+	if (!answer_here(s, &v, text, len))
 		publish(s, &v, text, len);
 }
 
@@ -252,7 +257,7 @@ void session_input_frame(struct session *s, const char *text, size_t len)
 
 bool session_input_ready(const struct session *s)
 {
-	return s->subscribed && s->link.state == LINK_UP && s->in_flight != 0xffff &&
+	return s->subscribed && s->link.state == LINK_UP && s->in_flight != 0xffff && replay_lets_publish(s) &&
 	       s->state != SESSION_CONNECTING && s->state != SESSION_SUBSCRIBING && s->state != SESSION_JOINING;
 }
 

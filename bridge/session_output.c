@@ -61,6 +61,38 @@ void session_send_shared(struct session *s, struct chunk *c, uint32_t start, uin
 		mark_dirty(s);
 }
 
+void session_send_early(struct session *s)
+{
+	for (uint32_t i = 0; i < s->early.count; i++) {
+		const struct segment *at = outbox_segment(&s->early, i);
+		session_send_shared(s, at->chunk, at->start, at->end);
+	}
+	outbox_clear(&s->early);
+}
+
+/* What a device has missed comes from the broker before the session is in all its rooms; the client gets it
+ * behind its ready frame. Too much of it leaves before: nothing is lost for an order that says little. */
+static bool hold_early(struct session *s, struct chunk *c, uint32_t start, uint32_t end)
+{
+	if (!s->wants_presence && !s->wants_typing)
+		return false;
+	if (s->early.bytes + (end - start) <= s->bridge->settings.outbox_bytes / 2 &&
+	    outbox_push(&s->early, c, start, end))
+		return true;
+	session_send_early(s);
+	return false;
+}
+
+void session_deliver(struct session *s, const struct room *room, struct chunk *c, uint32_t start,
+                     uint32_t end, bool late)
+{
+	if (s->replay != NULL && replay_takes(s, room, c, start, end, late))
+		return;
+	if (s->state < SESSION_OPEN && s->persistent && hold_early(s, c, start, end))
+		return;
+	session_send_shared(s, c, start, end);
+}
+
 void session_write_now(struct session *s, struct chunk *c, uint32_t start, uint32_t end)
 {
 	if (s->outbox.count > 0 || s->blocked) {
@@ -102,6 +134,14 @@ void session_send_ack(struct session *s, const char *ref, size_t ref_len)
 	session_send_text(s, frame, n);
 }
 
+/* The client has taken what it was sent: there is room for what waits elsewhere. */
+static void take_in_more(struct session *s)
+{
+	roster_feed(s);
+	if (s->replay != NULL)
+		replay_continue(s);
+}
+
 void session_writeable(struct session *s)
 {
 	if (s->wsi == NULL || lws_partial_buffered(s->wsi))
@@ -109,6 +149,8 @@ void session_writeable(struct session *s)
 	s->blocked = false;
 	if (s->outbox.count > 0)
 		mark_dirty(s);
+	else
+		take_in_more(s);
 }
 
 void sessions_flush(struct sessions *all)
@@ -119,6 +161,8 @@ void sessions_flush(struct sessions *all)
 		s->dirty = false;
 		if (s->wsi != NULL && s->state != SESSION_GONE && s->outbox.count > 0)
 			take_result(s, outbox_flush(&s->outbox, s->wsi));
+		if (!s->blocked)
+			take_in_more(s);
 	}
 }
 
@@ -141,7 +185,7 @@ void session_check_alive(struct session *s)
 	uint64_t now = s->bridge->loop.now_ms;
 	if (session_leaving(s))
 		return;
-	if (!within_bounds(s)) {
+	if (!within_bounds(s) || roster_stuck(s)) {
 		session_close(s, CLOSE_TOO_SLOW, "too slow, resume with since");
 	} else if (s->ping_ms != 0) {
 		if (s->last_rx_ms > s->ping_ms)

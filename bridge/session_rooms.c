@@ -11,6 +11,12 @@
 
 #define TOPIC_MAX (TOPIC_ROOT_MAX + ROOM_MAX + 32)
 
+struct join_ref {
+	struct join_ref *next;
+	size_t len;
+	char text[];
+};
+
 struct membership *session_membership(struct session *s, const char *name, size_t len)
 {
 	for (uint32_t i = 0; i < s->room_count; i++)
@@ -48,27 +54,53 @@ static bool add_room(struct session *s, const char *name, size_t len)
 	*m = (struct membership){.room = room, .index = room->member_count - 1, .ready = ready};
 	if (s->wants_typing)
 		rooms_want_typing(rooms, room, 1);
-	return !s->bridge->settings.fanout_session || subscribe_own(s, m);
+	return !s->own_rooms || subscribe_own(s, m);
+}
+
+/* A device's subscriptions outlive its connection, so they are let go of only where the client says so. */
+static void unsubscribe_own(struct session *s, enum topic_kind kind, const char *name, size_t len)
+{
+	char topic[TOPIC_ROOT_MAX + TOPIC_LEVEL_MAX + 32];
+	struct mqtt_span filter = {
+	    topic, topic_format(kind, s->bridge->settings.topic_root, name, len, NULL, 0, topic, sizeof topic)};
+	size_t size = mqtt_unsubscribe_size(&filter, 1);
+	uint8_t *at = s->link.state == LINK_UP && size > 0 ? mqtt_link_reserve(&s->link, size) : NULL;
+	if (at != NULL)
+		mqtt_link_commit(&s->link,
+		                 mqtt_encode_unsubscribe(at, size, session_next_subscribe_id(s), &filter, 1));
+}
+
+void session_forget_room(struct session *s, const char *name, size_t len)
+{
+	if (s->left_room != NULL && strlen(s->left_room) == len && memcmp(s->left_room, name, len) == 0)
+		return;
+	free(s->left_room);
+	s->left_room = strndup(name, len);
+	unsubscribe_own(s, TOPIC_ROOM, name, len);
+}
+
+void session_forget_typing(struct session *s)
+{
+	unsubscribe_own(s, TOPIC_USER_TYPING, s->who->identity.text, s->who->identity.len);
+}
+
+static void free_join_refs(struct membership *m)
+{
+	while (m->join_refs != NULL) {
+		struct join_ref *at = m->join_refs;
+		m->join_refs = at->next;
+		free(at);
+	}
 }
 
 static void drop_room(struct session *s, struct membership *m)
 {
 	struct rooms *rooms = &s->bridge->rooms;
+	replay_leave(s, m->room);
 	if (s->wants_typing)
 		rooms_want_typing(rooms, m->room, -1);
-	if (s->bridge->settings.fanout_session && s->link.state == LINK_UP) {
-		char topic[TOPIC_MAX];
-		struct mqtt_span filter = {topic,
-		                           topic_format(TOPIC_ROOM, s->bridge->settings.topic_root, m->room->name,
-		                                        m->room->name_len, NULL, 0, topic, sizeof topic)};
-		size_t size = mqtt_unsubscribe_size(&filter, 1);
-		uint8_t *at = mqtt_link_reserve(&s->link, size);
-		if (at != NULL)
-			mqtt_link_commit(&s->link,
-			                 mqtt_encode_unsubscribe(at, size, session_next_subscribe_id(s), &filter, 1));
-	}
 	rooms_leave(rooms, m->room, m->index);
-	free(m->join_ref);
+	free_join_refs(m);
 	*m = s->rooms[--s->room_count];
 }
 
@@ -108,8 +140,16 @@ static void send_recovered(struct session *s)
 	session_send_text(s, inbox, sizeof inbox - 1);
 }
 
-/* Opens the session as soon as every room it asked for is subscribed. */
-static void check_joined(struct session *s)
+void sessions_resume_later(struct session *s)
+{
+	if (s->resuming)
+		return;
+	s->next_resuming = s->bridge->sessions.resuming;
+	s->bridge->sessions.resuming = s;
+	s->resuming = true;
+}
+
+void session_check_joined(struct session *s)
 {
 	if (s->state != SESSION_JOINING)
 		return;
@@ -119,19 +159,23 @@ static void check_joined(struct session *s)
 	s->state = SESSION_OPEN;
 	if (s->wants_presence || s->wants_typing)
 		send_ready(s);
-	if (s->since[0] != '\0')
+	if (s->wants_presence)
+		roster_join(&s->bridge->roster, s);
+	session_send_early(s);
+	if (s->replay != NULL)
+		replay_start(s);
+	else if (s->since[0] != '\0')
 		send_recovered(s);
 	/* at the end of the round: a frame that waits may leave the room whose members are being told */
-	s->next_resuming = s->bridge->sessions.resuming;
-	s->bridge->sessions.resuming = s;
-	s->resuming = true;
+	sessions_resume_later(s);
 }
 
 void session_join_rooms(struct session *s)
 {
 	const char *fallback = s->bridge->settings.room;
 	bool fine = true;
-	s->state = SESSION_JOINING;
+	if (s->room_count > 0)
+		return;
 	if (s->pending_room_count == 0)
 		fine = add_room(s, fallback, strlen(fallback));
 	for (uint32_t i = 0; i < s->pending_room_count && fine; i++)
@@ -139,19 +183,34 @@ void session_join_rooms(struct session *s)
 	free(s->pending_rooms);
 	s->pending_rooms = NULL;
 	s->pending_room_count = 0;
-	if (fine)
-		check_joined(s);
-	else
+	if (!fine)
 		session_close(s, CLOSE_INTERNAL, "out of memory");
+}
+
+/* False when there are too many already, or no memory. */
+static bool keep_join_ref(struct membership *m, const char *ref, size_t len)
+{
+	size_t count = 0;
+	for (const struct join_ref *at = m->join_refs; at != NULL; at = at->next)
+		count++;
+	struct join_ref *kept = count < JOIN_REFS_MAX ? malloc(sizeof *kept + len) : NULL;
+	if (kept == NULL)
+		return false;
+	kept->next = m->join_refs;
+	kept->len = len;
+	memcpy(kept->text, ref, len);
+	m->join_refs = kept;
+	return true;
 }
 
 static void answer_join(struct session *s, struct membership *m)
 {
-	if (m->join_ref == NULL)
-		return;
-	session_send_ack(s, m->join_ref, strlen(m->join_ref));
-	free(m->join_ref);
-	m->join_ref = NULL;
+	while (m->join_refs != NULL) {
+		struct join_ref *at = m->join_refs;
+		m->join_refs = at->next;
+		session_send_ack(s, at->text, at->len);
+		free(at);
+	}
 }
 
 void session_room_ready(struct session *s, struct room *room)
@@ -164,7 +223,7 @@ void session_room_ready(struct session *s, struct room *room)
 		s->rooms[i].ready = true;
 		answer_join(s, &s->rooms[i]);
 	}
-	check_joined(s);
+	session_check_joined(s);
 }
 
 void session_join(struct session *s, const char *room, size_t len, const char *ref, size_t ref_len)
@@ -183,9 +242,9 @@ void session_join(struct session *s, const char *room, size_t len, const char *r
 	}
 	if (ref == NULL)
 		return;
-	if (m->ready || m->join_ref != NULL)
+	if (m->ready)
 		session_send_ack(s, ref, ref_len);
-	else if ((m->join_ref = strndup(ref, ref_len)) == NULL)
+	else if (!keep_join_ref(m, ref, ref_len))
 		session_send_error(s, CHAT_ERROR_UNAVAILABLE, NULL, ref, ref_len);
 }
 
@@ -195,6 +254,8 @@ void session_leave(struct session *s, const char *room, size_t len, const char *
 	if (m != NULL) {
 		answer_join(s, m);
 		rooms_settle(&s->bridge->rooms); /* what has arrived before is still delivered */
+		if (s->own_rooms)
+			unsubscribe_own(s, TOPIC_ROOM, room, len);
 		drop_room(s, m);
 	}
 	if (ref != NULL)

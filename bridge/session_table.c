@@ -38,7 +38,7 @@ bool session_make_client_id(struct session *s)
 		char text[IDENTITY_MAX + 1 + DEVICE_MAX];
 		size_t len = s->who->identity.len;
 		unsigned digest_len;
-		const char *key = s->bridge->settings.credential;
+		const char *key = s->bridge->settings.device_key;
 		memcpy(text, s->who->identity.text, len);
 		text[len++] = '\0';
 		memcpy(text + len, s->device, strlen(s->device));

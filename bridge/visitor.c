@@ -1,10 +1,10 @@
 /* visitor.c - see visitor.h */
 #include "bridge/visitor.h"
 #include "bridge/bridge.h"
-#include "bridge/http_head.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,14 +13,24 @@
 #include <unistd.h>
 
 #define HEAD_FIRST_BYTES 1024
-#define ANSWER_MAX 1024
+#define SINK_MAX 65536       /* bytes that one who waits may send for nothing */
 #define DESCRIPTORS_SPARE 32 /* for what is neither session nor visitor */
 
 /* ---- connections and answers --------------------------------------------------------------------------- */
 
+static void let_go(struct visitor *v)
+{
+	struct http_exchange *x = &v->exchange;
+	void (*cancel)(struct http_exchange *) = x->cancel;
+	x->cancel = NULL;
+	if (cancel != NULL)
+		cancel(x);
+}
+
 void visitor_free(struct visitor *v, bool keep_fd)
 {
 	struct acceptor *a = v->acceptor;
+	let_go(v);
 	loop_unwatch(&a->bridge->loop, &v->watcher);
 	if (!keep_fd)
 		(void)close(v->watcher.fd);
@@ -39,6 +49,8 @@ void visitor_free(struct visitor *v, bool keep_fd)
 	}
 	free(v->head);
 	free(v->answer);
+	a->answer_bytes -= v->body_len;
+	chunk_release(v->body);
 	free(v);
 }
 
@@ -57,11 +69,21 @@ static void finish(struct visitor *v)
 	}
 }
 
+/* The bytes that are to be sent next. */
+static size_t unsent(const struct visitor *v, const char **at)
+{
+	bool head = v->answer_off < v->answer_len;
+	*at = head ? v->answer + v->answer_off : (const char *)v->body->bytes + v->body_off;
+	return head ? v->answer_len - v->answer_off : v->body_len - v->body_off;
+}
+
 static void send_answer(struct visitor *v)
 {
-	while (v->answer_off < v->answer_len) {
-		ssize_t n = send(v->watcher.fd, v->answer + v->answer_off, v->answer_len - v->answer_off,
-		                 MSG_NOSIGNAL | MSG_DONTWAIT);
+	while (v->answer_off < v->answer_len || v->body_off < v->body_len) {
+		const char *at;
+		size_t left = unsent(v, &at);
+		int more = v->answer_off < v->answer_len && v->body_len > 0 ? MSG_MORE : 0;
+		ssize_t n = send(v->watcher.fd, at, left, MSG_NOSIGNAL | MSG_DONTWAIT | more);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0 && errno == EAGAIN)
@@ -70,93 +92,60 @@ static void send_answer(struct visitor *v)
 			visitor_free(v, false);
 			return;
 		}
-		v->answer_off += (uint32_t)n;
+		if (v->answer_off < v->answer_len)
+			v->answer_off += (uint32_t)n;
+		else
+			v->body_off += (uint32_t)n;
+		uint64_t deadline = v->acceptor->bridge->loop.now_ms + VISITOR_FINISH_MS;
+		v->deadline_ms = deadline < v->answer_by_ms ? deadline : v->answer_by_ms;
 	}
 	v->state = VISITOR_FINISHING;
 	(void)shutdown(v->watcher.fd, SHUT_WR);
 	finish(v);
 }
 
-struct status {
-	int code;
-	const char *phrase;
-	const char *error;   /* name in the JSON body */
-	const char *message; /* for people */
-	const char *headers; /* further header lines, each with CRLF */
-};
-
-static const struct status bad_request = {400, "Bad Request", "bad_request", "this is not a valid request",
-                                          ""};
-static const struct status forbidden_origin = {403, "Forbidden", "forbidden_origin",
-                                               "pages of this origin may not connect", ""};
-static const struct status not_found = {404, "Not Found", "not_found", "there is nothing here", ""};
-static const struct status method_not_allowed = {405, "Method Not Allowed", "method_not_allowed",
-                                                 "only GET, HEAD and OPTIONS",
-                                                 "Allow: GET, HEAD, OPTIONS\r\n"};
-static const struct status upgrade_required = {426, "Upgrade Required", "upgrade_required",
-                                               "this is a WebSocket, version 13",
-                                               "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"};
-static const struct status too_many_requests = {
-    429, "Too Many Requests", "rate_limited", "too many connections from this address", "Retry-After: 1\r\n"};
-static const struct status head_too_large = {431, "Request Header Fields Too Large", "too_long",
-                                             "the request head is too large", ""};
-static const struct status overloaded = {503, "Service Unavailable", "overloaded",
-                                         "the server has no room for more sessions", "Retry-After: 5\r\n"};
-static const struct status broker_away = {503, "Service Unavailable", "broker_away",
-                                          "the broker cannot be reached", "Retry-After: 1\r\n"};
-static const struct status bad_version = {505, "HTTP Version Not Supported", "bad_version", "HTTP/1.1 only",
-                                          ""};
-
-/* body NULL: the JSON of the status. head_only: a HEAD request. */
-static int format_answer(char *out, size_t cap, const struct status *s, const char *body, bool head_only)
+static void keep_body(struct visitor *v, struct chunk *body)
 {
-	char json[256];
-	if (body == NULL) {
-		(void)snprintf(json, sizeof json, "{\"error\":\"%s\",\"message\":\"%s\"}\n", s->error, s->message);
-		body = json;
-	}
-	return snprintf(
-	    out, cap,
-	    "HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n"
-	    "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n%sConnection: close\r\n\r\n%s",
-	    s->code, s->phrase, strlen(body), s->headers, head_only ? "" : body);
+	body->refs++;
+	v->body = body;
+	v->body_len = body->len;
+	v->acceptor->answer_bytes += v->body_len;
 }
 
-static void answer_with(struct visitor *v, const struct status *s, const char *body, bool head_only)
+static void answer_with(struct visitor *v, const struct http_answer *answer)
 {
-	v->answer = malloc(ANSWER_MAX);
+	static char text[HTTP_ANSWER_HEAD_MAX]; /* one thread, never kept */
+	struct acceptor *a = v->acceptor;
+	struct http_answer given = *answer;
+	if (given.body != NULL && !given.head_only && a->answer_bytes + given.body->len > ANSWERS_BYTES_MAX) {
+		given.status = &http_overloaded;
+		given.body = NULL;
+	}
+	size_t len = http_answer_format(&given, given.body != NULL ? given.body->len : 0, text, sizeof text);
+	v->answer = len > 0 ? malloc(len) : NULL;
 	if (v->answer == NULL) {
 		visitor_free(v, false);
 		return;
 	}
-	if (s->code >= 400)
-		v->acceptor->refused_total++;
-	v->answer_len = (uint32_t)format_answer(v->answer, ANSWER_MAX, s, body, head_only);
+	memcpy(v->answer, text, len);
+	v->answer_len = (uint32_t)len;
+	if (given.body != NULL && !given.head_only)
+		keep_body(v, given.body);
+	if (given.status->code >= 400)
+		a->refused_total++;
 	v->state = VISITOR_ANSWERING;
-	v->deadline_ms = v->acceptor->bridge->loop.now_ms + VISITOR_FINISH_MS;
+	v->deadline_ms = a->bridge->loop.now_ms + VISITOR_FINISH_MS;
+	v->answer_by_ms = a->bridge->loop.now_ms + VISITOR_ANSWER_MS;
 	send_answer(v);
 }
 
-static void refuse(struct visitor *v, const struct status *s)
+static void refuse(struct visitor *v, const struct http_status *s)
 {
-	answer_with(v, s, NULL, false);
+	struct http_answer answer = {.status = s};
+	answer_with(v, &answer);
 }
 
 /* ---- requests ----------------------------------------------------------------------------- */
-
-/* Exact comparison with each entry; "*" stands for all. */
-static bool origin_allowed(const char *list, struct http_span origin)
-{
-	if (origin.at == NULL || strcmp(list, "*") == 0)
-		return true; /* without Origin it is no page that asks */
-	while (*list != '\0') {
-		size_t len = strcspn(list, ",");
-		if (len == origin.len && memcmp(list, origin.at, len) == 0)
-			return true;
-		list += len + (list[len] == ',');
-	}
-	return false;
-}
 
 /* 16 bytes in base64: 22 characters and "==". */
 static bool key_valid(struct http_span key)
@@ -190,12 +179,12 @@ static void upgrade(struct visitor *v, const struct http_head *head)
 		log_limited(&full_limit, b->loop.now_ms, LOG_LEVEL_WARNING,
 		            "no room for more sessions (%u now; max_sessions and the limit of open files bound them)",
 		            b->sessions.count);
-		refuse(v, &overloaded);
+		refuse(v, &http_overloaded);
 		return;
 	}
 	struct upgrade *u = calloc(1, sizeof *u);
 	if (u == NULL) {
-		refuse(v, &overloaded);
+		refuse(v, &http_overloaded);
 		return;
 	}
 	u->fault = session_params_parse(head->target.at, head->target.len, &u->params);
@@ -213,7 +202,7 @@ static void upgrade(struct visitor *v, const struct http_head *head)
 	char *bytes = malloc(total);
 	if (bytes == NULL) {
 		free(u);
-		refuse(v, &overloaded);
+		refuse(v, &http_overloaded);
 		return;
 	}
 	memcpy(bytes, clean, (size_t)n);
@@ -226,42 +215,78 @@ static void upgrade(struct visitor *v, const struct http_head *head)
 	free(bytes);
 }
 
-static bool path_is(const struct http_head *head, const char *path)
+/* ---- requests that http_api.c answers --------------------------------------------------- */
+
+static struct visitor *visitor_of(struct http_exchange *x)
 {
-	const char *mark = memchr(head->target.at, '?', head->target.len);
-	size_t len = mark != NULL ? (size_t)(mark - head->target.at) : head->target.len;
-	return len == strlen(path) && memcmp(head->target.at, path, len) == 0;
+	return (struct visitor *)((char *)x - offsetof(struct visitor, exchange));
+}
+
+static void take_answer(struct http_exchange *x, const struct http_answer *answer)
+{
+	answer_with(visitor_of(x), answer);
+}
+
+/* Only to learn of its end: a request has no body here, and its connection no second request. */
+static void watch_waiting(struct visitor *v)
+{
+	char sink[4096];
+	for (size_t total = 0; total < SINK_MAX;) {
+		ssize_t n = recv(v->watcher.fd, sink, sizeof sink, MSG_DONTWAIT);
+		if (n < 0 && errno == EAGAIN)
+			return;
+		if (n == 0 || (n < 0 && errno != EINTR))
+			break;
+		total += n > 0 ? (size_t)n : 0;
+	}
+	visitor_free(v, false);
+}
+
+static void ask(struct visitor *v, const struct http_head *head)
+{
+	struct http_exchange *x = &v->exchange;
+	x->bridge = v->acceptor->bridge;
+	x->give = take_answer;
+	x->head = *head;
+	v->state = VISITOR_WAITING;
+	v->deadline_ms = x->bridge->loop.now_ms + VISITOR_WAIT_MS;
+	if (!http_api_handle(x))
+		watch_waiting(v); /* the edge of what has come behind the head is over */
+}
+
+void visitor_expire(struct visitor *v)
+{
+	if (v->state != VISITOR_WAITING) {
+		visitor_free(v, false);
+		return;
+	}
+	let_go(v);
+	http_api_answer(&v->exchange, &http_unavailable, NULL);
 }
 
 static void handle(struct visitor *v, const struct http_head *head)
 {
 	struct bridge *b = v->acceptor->bridge;
 	bool get = http_span_is(head->method, "GET");
-	bool head_only = http_span_is(head->method, "HEAD");
 	bool session = session_params_is_session(head->target.at, head->target.len);
-	if (!get && !head_only && !http_span_is(head->method, "OPTIONS")) {
-		refuse(v, &method_not_allowed);
+	if (!get && !http_span_is(head->method, "HEAD") && !http_span_is(head->method, "OPTIONS")) {
+		refuse(v, &http_method_not_allowed);
 	} else if (head->has_body) {
-		refuse(v, &bad_request);
+		refuse(v, &http_bad_request);
 	} else if (session && !get) {
-		refuse(v, &method_not_allowed);
+		refuse(v, &http_method_not_allowed);
 	} else if (session && !head->upgrade_websocket) {
-		refuse(v, &upgrade_required);
+		refuse(v, &http_upgrade_required);
 	} else if (session && !http_span_is(head->websocket_version, "13")) {
-		refuse(v, &upgrade_required);
+		refuse(v, &http_upgrade_required);
 	} else if (session && (head->minor != 1 || !key_valid(head->websocket_key))) {
-		refuse(v, &bad_request);
-	} else if (session && !origin_allowed(b->settings.allowed_origins, head->origin)) {
-		refuse(v, &forbidden_origin);
+		refuse(v, &http_bad_request);
+	} else if (session && !http_origin_allowed(b->settings.allowed_origins, head->origin)) {
+		refuse(v, &http_forbidden_origin);
 	} else if (session) {
 		upgrade(v, head);
-	} else if (path_is(head, "/health") && rooms_ready(&b->rooms)) {
-		static const struct status ok = {200, "OK", "", "", ""};
-		answer_with(v, &ok, "{\"status\":\"ok\"}\n", head_only);
-	} else if (path_is(head, "/health")) {
-		answer_with(v, &broker_away, NULL, head_only);
 	} else {
-		answer_with(v, &not_found, NULL, head_only);
+		ask(v, head);
 	}
 }
 
@@ -303,13 +328,13 @@ static void read_head(struct visitor *v)
 			handle(v, &head);
 			return;
 		case HTTP_HEAD_BAD:
-			refuse(v, &bad_request);
+			refuse(v, &http_bad_request);
 			return;
 		case HTTP_HEAD_TOO_LARGE:
-			refuse(v, &head_too_large);
+			refuse(v, &http_head_too_large);
 			return;
 		case HTTP_HEAD_VERSION:
-			refuse(v, &bad_version);
+			refuse(v, &http_bad_version);
 			return;
 		}
 	}
@@ -322,6 +347,9 @@ static void on_visitor(struct watcher *w, uint32_t events)
 	switch (v->state) {
 	case VISITOR_READING:
 		read_head(v);
+		break;
+	case VISITOR_WAITING:
+		watch_waiting(v);
 		break;
 	case VISITOR_ANSWERING:
 		send_answer(v);
@@ -361,10 +389,10 @@ struct visitor *visitor_new(struct acceptor *a, int fd)
 
 void visitor_refuse_busy(struct visitor *v)
 {
-	refuse(v, &too_many_requests);
+	refuse(v, &http_too_many_requests);
 }
 
 void visitor_refuse_full(struct visitor *v)
 {
-	refuse(v, &overloaded);
+	refuse(v, &http_overloaded);
 }

@@ -39,11 +39,15 @@
 /* MQTT 5 user properties that the plugin puts on canonical messages. */
 #define PROPERTY_VIA "via" /* "ws" or "mqtt" */
 #define PROPERTY_SEQ                                                                                         \
-	"seq" /* decimal, per room, +1 for each message delivered in the step that                               \
-	         accepted it; starts again at 1 when the plugin has forgotten the room */
+	"seq"                    /* decimal, per room, +1 for each message delivered in the step that            \
+	                            accepted it; starts again at 1 when the plugin has forgotten the room */
+#define PROPERTY_LATE "late" /* "1" where the author sent with QoS 2: delivered later than its id says */
 #define PROPERTY_ORIGIN                                                                                      \
 	"origin" /* echo of what a bridge's session put on its publish: lets the bridge                          \
 	            leave out the author's own session; opaque, at most ORIGIN_MAX bytes */
+#define PROPERTY_LATE                                                                                        \
+	"late" /* "1" on what was published with QoS 2: delivered some time after it was accepted, and           \
+	          until then under an earlier number in history */
 #define ORIGIN_MAX 24
 
 struct bridge_settings {

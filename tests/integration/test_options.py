@@ -15,7 +15,7 @@ A, B = "alice@example.com", "bob@example.com"
 NOT_IN_THIS_VERSION = [
     "history_file", "history_days", "history_messages", "history_sync", "history_queue_bytes", "token_key_file",
     "token_jwks_file", "token_issuer", "token_audience", "token_email_claim", "tls_cert_file", "tls_key_file", "peers",
-    "metrics", "web_root", "session_expiry", "presence_grace", "chat_config", "trusted_proxies", "sessions",
+    "metrics", "web_root", "chat_config", "trusted_proxies",
 ]
 
 
@@ -72,6 +72,10 @@ def test_the_line_is_named(brokers):
     ("ping_interval", "0"), ("ping_interval", "25"), ("ping_timeout", "ten"),
     ("notices", "de"), ("notices", "EN"), ("system_sender", "x" * 65), ("system_sender", "a\tb\x01"),
     ("bridge_program", "relative/path"),
+    ("sessions", "newest"), ("sessions", "All"), ("sessions", "1"),
+    ("session_expiry", "300"), ("session_expiry", "31d"), ("session_expiry", "-1s"), ("session_expiry", "never"),
+    ("presence_grace", "3"), ("presence_grace", "11m"), ("presence_grace", "-1s"), ("presence_grace", "0"),
+    ("presence_grace", "soon"),
 ])
 def test_malformed_values(brokers, option, value):
     refuses(brokers, option, value)
@@ -107,12 +111,21 @@ def test_the_broker_socket_is_required(brokers):
      "ping_interval": "1m", "ping_timeout": "2s", "notices": "es", "system_sender": "Casa", "auth": "none", "fanout": "session",
      "allowed_origins": "https://a.example,http://localhost:3000", "other_topics": "allow", "unknown_fields": "drop"},
     {"room": "lobby ", "fanout": " shared", "allowed_origins": "none"},
-], ids=["few", "many", "blanks around"])
+    {"sessions": "all", "bridges": "2", "session_expiry": "30d", "presence_grace": "10m"},
+    {"sessions": "latest", "bridges": "1", "session_expiry": "0s", "presence_grace": "0s"},
+    {"sessions": "latest", "session_expiry": "90s", "presence_grace": "250ms"},
+], ids=["few", "many", "blanks around", "longest", "shortest", "latest"])
 def test_options_that_are_fine(brokers, options):
     broker = brokers(bridge="bridge_program" not in options, options=options)
     alice, bob = broker.mqtt(A), broker.mqtt(B).read_room(options.get("room", "general").strip())
     alice.send({"message": "x"}, room=options.get("room", "general").strip())
     bob.expect_message("x", A)
+
+
+def test_one_latest_session_needs_one_bridge(brokers):
+    broker = brokers(start=False, options={"sessions": "latest", "bridges": "2"})
+    log = broker.start_refused()
+    assert re.search(r"plugin_opt_sessions latest .*plugin_opt_bridges", log), log
 
 
 def test_per_listener_settings_are_refused(brokers):

@@ -1,0 +1,197 @@
+/* history_reader.c - see history_reader.h */
+#include "bridge/history_reader.h"
+#include "bridge/bridge.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define BATCH_MAX 32 /* questions for one trip to the worker */
+#define BEHIND_MS 10 /* between two looks for what is not written yet */
+
+/* ---- questions --------------------------------------------------------------------------- */
+
+struct history_question *history_question_new(void *owner, void (*on_answer)(struct history_question *q))
+{
+	struct history_question *q = calloc(1, sizeof *q);
+	if (q != NULL) {
+		q->owner = owner;
+		q->on_answer = on_answer;
+	}
+	return q;
+}
+
+void history_cancel(struct history_question *q)
+{
+	if (q != NULL)
+		q->owner = NULL;
+}
+
+static void question_free(struct history_question *q)
+{
+	chunk_release(q->replay.frames);
+	free(q->page.messages);
+	free(q);
+}
+
+static void free_list(struct history_question **list)
+{
+	while (*list != NULL) {
+		struct history_question *q = *list;
+		*list = q->next;
+		question_free(q);
+	}
+}
+
+/* ---- the worker ----------------------------------------------------------------------------- */
+
+/* In the worker's thread: q->owner and on_answer belong to the loop's and are not looked at. */
+static void on_work(uv_work_t *work)
+{
+	struct history_reader *r = work->data;
+	for (struct history_question *q = r->with_worker; q != NULL; q = q->next)
+		q->status = q->is_replay ? history_db_replay(r->db, &q->replay) : history_db_page(r->db, &q->page);
+}
+
+static void start_work(struct history_reader *r);
+
+static void append(struct history_reader *r, struct history_question *q)
+{
+	q->next = NULL;
+	if (r->last != NULL)
+		r->last->next = q;
+	else
+		r->first = q;
+	r->last = q;
+}
+
+static void on_behind(uv_timer_t *timer)
+{
+	struct history_reader *r = timer->data;
+	while (r->behind != NULL) {
+		struct history_question *q = r->behind;
+		r->behind = q->next;
+		append(r, q);
+	}
+	start_work(r);
+}
+
+static void wait_for_writer(struct history_reader *r, struct history_question *q)
+{
+	uint64_t now = r->bridge->loop.now_ms;
+	if (q->give_up_ms == 0)
+		q->give_up_ms = now + HISTORY_WAIT_MS;
+	if (now >= q->give_up_ms) {
+		static struct log_limit limit;
+		log_limited(&limit, now, LOG_LEVEL_WARNING,
+		            "history lags behind by more than %d ms: a replay is given without its last messages",
+		            HISTORY_WAIT_MS);
+		q->replay.impatient = true;
+	}
+	q->next = r->behind;
+	r->behind = q;
+	if (!uv_is_active((uv_handle_t *)&r->timer))
+		(void)uv_timer_start(&r->timer, on_behind, BEHIND_MS,
+		                     0); /* fails only for a handle that is closing */
+}
+
+static void answer(struct history_reader *r, struct history_question *q)
+{
+	if (q->owner == NULL) {
+		question_free(q);
+		return;
+	}
+	if (q->status == HISTORY_BEHIND) {
+		wait_for_writer(r, q);
+		return;
+	}
+	if (q->status == HISTORY_FAILED) {
+		static struct log_limit limit;
+		log_limited(&limit, r->bridge->loop.now_ms, LOG_LEVEL_ERROR, "history cannot be read: %s: %s",
+		            r->bridge->settings.history_file, history_db_error(r->db));
+	}
+	q->on_answer(q);
+	question_free(q);
+}
+
+static void on_worked(uv_work_t *work, int status)
+{
+	struct history_reader *r = work->data;
+	struct history_question *q = r->with_worker;
+	r->with_worker = NULL;
+	r->working = false;
+	r->bridge->loop.now_ms = loop_now_ns() / 1000000u;
+	if (r->stopping || status != 0) {
+		free_list(&q);
+		return;
+	}
+	while (q != NULL) {
+		struct history_question *next = q->next;
+		answer(r, q);
+		q = next;
+	}
+	start_work(r);
+}
+
+static void start_work(struct history_reader *r)
+{
+	if (r->working || r->stopping || r->first == NULL)
+		return;
+	struct history_question *last = r->first;
+	for (int i = 1; i < BATCH_MAX && last->next != NULL; i++)
+		last = last->next;
+	r->with_worker = r->first;
+	r->first = last->next;
+	if (r->first == NULL)
+		r->last = NULL;
+	last->next = NULL;
+	r->work.data = r;
+	r->working = uv_queue_work(&r->bridge->loop.uv, &r->work, on_work, on_worked) == 0;
+	if (r->working)
+		return;
+	/* only a mistake of ours makes libuv refuse; nobody must wait for ever */
+	struct history_question *q = r->with_worker;
+	r->with_worker = NULL;
+	while (q != NULL) {
+		struct history_question *next = q->next;
+		q->status = HISTORY_FAILED;
+		answer(r, q);
+		q = next;
+	}
+}
+
+void history_submit(struct history_reader *r, struct history_question *q)
+{
+	append(r, q);
+	start_work(r);
+}
+
+/* ---- life ------------------------------------------------------------------------------------- */
+
+bool history_reader_start(struct history_reader *r, struct bridge *b)
+{
+	memset(r, 0, sizeof *r);
+	r->bridge = b;
+	r->on = b->settings.history_file[0] != '\0';
+	if (uv_timer_init(&b->loop.uv, &r->timer) != 0)
+		return false;
+	r->timer.data = r;
+	if (!r->on)
+		return true;
+	r->db = history_db_new(b->settings.history_file);
+	return r->db != NULL;
+}
+
+void history_reader_stop(struct history_reader *r)
+{
+	r->stopping = true;
+	uv_close((uv_handle_t *)&r->timer, NULL);
+	free_list(&r->first);
+	free_list(&r->behind);
+	r->last = NULL;
+}
+
+void history_reader_end(struct history_reader *r)
+{
+	history_db_free(r->db);
+	r->db = NULL;
+}

@@ -1,0 +1,71 @@
+/*
+ * history_reader.h - questions to history, answered by a worker thread so that no disk holds up the
+ * event loop.
+ *
+ * A question belongs to the reader from history_submit until its answer has been handed to
+ * on_answer, in the loop's thread; then it is freed. An owner that goes away first calls history_cancel.
+ *
+ * One worker at a time, in the order of asking, several questions for each trip to it. The number
+ * of questions is bounded by those who ask: one replay for each session, a few pages
+ * for each session, one for each HTTP visitor.
+ *
+ * A replay whose last messages are not written yet waits here, at most HISTORY_WAIT_MS; then it is given
+ * as it is, complete:false.
+ */
+#ifndef CHAT_BRIDGE_HISTORY_READER_H
+#define CHAT_BRIDGE_HISTORY_READER_H
+
+#include "bridge/history_db.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+struct bridge;
+
+#define HISTORY_WAIT_MS 2000
+
+struct history_question {
+	bool is_replay;
+	struct history_replay replay;
+	struct history_page page;
+	enum history_status status;
+	/* In the loop's thread. What replay.frames or page.messages hold is the callback's to take
+	 * (and to set to NULL); what it leaves is freed with the question. */
+	void (*on_answer)(struct history_question *q);
+	void *owner; /* for the callback; NULL: cancelled */
+	uint64_t give_up_ms;
+	struct history_question *next;
+};
+
+struct history_reader {
+	struct bridge *bridge;
+	bool on;                               /* there is a history */
+	struct history_question *first, *last; /* asked, not with the worker yet */
+	struct history_question *with_worker;  /* touched by the worker alone while `working` */
+	struct history_question *behind;       /* asked again at the next tick of the timer */
+	bool working, stopping;
+	uv_work_t work;
+	uv_timer_t timer;
+	struct history_db *db; /* the worker's */
+};
+
+/* False when out of memory. Opens nothing: the first question does. */
+bool history_reader_start(struct history_reader *r, struct bridge *b);
+
+/* Nobody is answered any more; the loop must then be run to its end. */
+void history_reader_stop(struct history_reader *r);
+
+/* After the loop's end. */
+void history_reader_end(struct history_reader *r);
+
+/* All zero; NULL when out of memory. */
+struct history_question *history_question_new(void *owner, void (*on_answer)(struct history_question *q));
+
+/* Takes q. */
+void history_submit(struct history_reader *r, struct history_question *q);
+
+/* Its owner is gone: the answer is dropped. NULL is nothing to cancel. */
+void history_cancel(struct history_question *q);
+
+#endif

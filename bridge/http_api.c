@@ -1,0 +1,78 @@
+/* http_api.c - see http_api.h */
+#include "bridge/http_api.h"
+#include "bridge/bridge.h"
+#include "bridge/http_history.h"
+
+#include <string.h>
+
+void http_api_answer(struct http_exchange *x, const struct http_status *status, struct chunk *body)
+{
+	struct http_answer answer = {
+	    .status = status,
+	    .body = body,
+	    .head_only = http_span_is(x->head.method, "HEAD"),
+	    .origins = x->bridge->settings.allowed_origins,
+	    .origin = x->head.origin,
+	};
+	x->cancel = NULL;
+	x->give(x, &answer);
+}
+
+/* ---- routes --------------------------------------------------------------------------- */
+
+static bool get_health(struct http_exchange *x)
+{
+	static struct chunk *fine;
+	bool ready = rooms_ready(&x->bridge->rooms);
+	if (fine == NULL)
+		fine = chunk_of_text("{\"status\":\"ok\"}\n");
+	http_api_answer(x,
+	                !ready         ? &http_broker_away
+	                : fine != NULL ? &http_ok
+	                               : &http_overloaded,
+	                ready ? fine : NULL);
+	return true;
+}
+
+static bool get_users(struct http_exchange *x)
+{
+	struct roster *roster = &x->bridge->roster;
+	struct chunk *users = roster_users(roster);
+	const struct http_status *status = &http_ok;
+	if (users == NULL)
+		status = roster_complete(roster) ? &http_overloaded : &http_starting;
+	http_api_answer(x, status, users);
+	return true;
+}
+
+static const struct {
+	const char *path;
+	bool whole;                           /* false: whatever begins so */
+	bool (*get)(struct http_exchange *x); /* answers: true; or sets cancel and answers later: false */
+} routes[] = {
+    {"/health", true, get_health},
+    {"/rooms/", false, http_history_room},
+    {"/messages/", false, http_history_pair},
+    {"/users", true, get_users},
+};
+
+bool http_api_handle(struct http_exchange *x)
+{
+	struct http_span target = x->head.target;
+	const char *mark = memchr(target.at, '?', target.len);
+	x->path = (struct http_span){target.at, mark != NULL ? (size_t)(mark - target.at) : target.len};
+	if (mark != NULL)
+		x->query = (struct http_span){mark + 1, target.len - x->path.len - 1};
+	for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
+		size_t len = strlen(routes[i].path);
+		bool fits = routes[i].whole ? x->path.len == len : x->path.len > len;
+		if (!fits || memcmp(x->path.at, routes[i].path, len) != 0)
+			continue;
+		if (!http_span_is(x->head.method, "OPTIONS"))
+			return routes[i].get(x);
+		http_api_answer(x, &http_no_content, NULL);
+		return true;
+	}
+	http_api_answer(x, &http_not_found, NULL);
+	return true;
+}

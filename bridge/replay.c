@@ -1,0 +1,390 @@
+/* replay.c - see replay.h */
+#include "bridge/replay.h"
+#include "bridge/bridge.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ID_AT 7 /* bytes before the id in a canonical message: {"id":" */
+
+struct place {
+	struct room *room; /* NULL: the inbox */
+	bool own;          /* its live messages come over the session's own connection */
+	bool known;        /* the position is known */
+	bool live;         /* nothing is held any more */
+	bool left;         /* so is the session's membership; room is not valid any more */
+	struct history_replay progress;
+	uint32_t count;
+};
+
+struct held {
+	const struct room *room;
+	struct chunk *chunk; /* one reference */
+	uint32_t start, end;
+	bool late;
+};
+
+struct replay {
+	struct sync_question shared; /* first: an answer finds the replay by it */
+	struct session *session;
+	bool started;
+	bool positioned; /* every position has been known once */
+	struct place *places;
+	uint32_t place_count;
+	uint64_t own_token;
+	struct held *held;
+	uint32_t held_count, held_cap, held_bytes;
+	struct history_question *question; /* NULL: none under way */
+	struct place *reading;             /* whose question it is */
+};
+
+/* ---- held messages ------------------------------------------------------------------------- */
+
+static void drop_held(struct replay *p, uint32_t i)
+{
+	p->held_bytes -= p->held[i].end - p->held[i].start;
+	chunk_release(p->held[i].chunk);
+}
+
+/* Keeps those for which keep() is true, in order. */
+static void sift_held(struct replay *p, const struct room *room,
+                      bool (*keep)(const struct held *, const char *), const char *id)
+{
+	uint32_t kept = 0;
+	for (uint32_t i = 0; i < p->held_count; i++) {
+		if (p->held[i].room == room && !keep(&p->held[i], id))
+			drop_held(p, i);
+		else
+			p->held[kept++] = p->held[i];
+	}
+	p->held_count = kept;
+}
+
+static bool keep_none(const struct held *h, const char *id)
+{
+	(void)h;
+	(void)id;
+	return false;
+}
+
+static bool keep_late(const struct held *h, const char *id)
+{
+	(void)id;
+	return h->late;
+}
+
+/* What is not within the position. */
+static bool keep_newer(const struct held *h, const char *id)
+{
+	size_t len;
+	uint32_t next;
+	const char *payload = chunk_frame_payload(h->chunk, h->start, &len, &next);
+	return h->late || id[0] == '\0' || len < ID_AT + ULID_LEN || memcmp(payload + ID_AT, id, ULID_LEN) > 0;
+}
+
+static bool hold(struct replay *p, const struct room *room, struct chunk *c, uint32_t start, uint32_t end,
+                 bool late)
+{
+	if (p->held_count == p->held_cap) {
+		uint32_t cap = p->held_cap > 0 ? p->held_cap * 2 : 16;
+		struct held *held = realloc(p->held, cap * sizeof *held);
+		if (held == NULL)
+			return false;
+		p->held = held;
+		p->held_cap = cap;
+	}
+	c->refs++;
+	p->held[p->held_count++] = (struct held){room, c, start, end, late};
+	p->held_bytes += end - start;
+	return true;
+}
+
+/* ---- positions ------------------------------------------------------------------------------- */
+
+static bool ask_own(struct session *s, uint64_t token)
+{
+	const struct bridge_settings *settings = &s->bridge->settings;
+	char topic[TOPIC_ROOT_MAX + 16], question[48];
+	size_t topic_len = topic_format(TOPIC_SYNC, settings->topic_root, NULL, 0, NULL, 0, topic, sizeof topic);
+	int len = snprintf(question, sizeof question, "position %llu", (unsigned long long)token);
+	struct mqtt_publish_out out = {.topic = {topic, topic_len}};
+	size_t head = mqtt_publish_head_size(&out, (size_t)len);
+	uint8_t *at = head > 0 ? mqtt_link_reserve(&s->link, head + (size_t)len) : NULL;
+	if (at == NULL || mqtt_encode_publish_head(at, head, &out, (size_t)len) != head)
+		return false;
+	memcpy(at + head, question, (size_t)len);
+	mqtt_link_commit(&s->link, head + (size_t)len);
+	return true;
+}
+
+/* Asks for the places whose position is not known; those of one connection share a question. */
+static void ask(struct replay *p)
+{
+	struct session *s = p->session;
+	struct sync *sync = &s->bridge->sync;
+	bool own = false, shared = false;
+	for (uint32_t i = 0; i < p->place_count; i++) {
+		if (p->places[i].known)
+			continue;
+		own |= p->places[i].own;
+		shared |= !p->places[i].own;
+	}
+	if (shared)
+		sync_forget(sync, &p->shared); /* a question under way would be answered too early */
+	if ((shared && !sync_ask(sync, &p->shared, "position")) || (own && !ask_own(s, ++p->own_token)))
+		session_close(s, CLOSE_INTERNAL, "out of memory");
+}
+
+static void read_next(struct replay *p);
+
+static void take_position(struct replay *p, bool own, uint64_t n, const char *id)
+{
+	bool all = true;
+	for (uint32_t i = 0; i < p->place_count; i++) {
+		struct place *place = &p->places[i];
+		if (!place->known && place->own == own) {
+			place->known = true;
+			place->progress.upto = n;
+			sift_held(p, place->room, keep_newer, id);
+		}
+		all &= place->known;
+	}
+	if (all && !p->positioned) {
+		p->positioned = true;
+		sessions_resume_later(p->session);
+	}
+	read_next(p);
+}
+
+void replay_own_position(struct session *s, const char *text, size_t len)
+{
+	static const char verb[] = "position ";
+	struct replay *p = s->replay;
+	char id[ULID_LEN + 1], token[24];
+	uint64_t n;
+	int token_len = p != NULL ? snprintf(token, sizeof token, "%llu ", (unsigned long long)p->own_token) : 0;
+	size_t head = sizeof verb - 1 + (size_t)token_len;
+	/* an answer with another token is to a question that has been asked again since */
+	if (p == NULL || len < head || memcmp(text, verb, sizeof verb - 1) != 0 ||
+	    memcmp(text + sizeof verb - 1, token, (size_t)token_len) != 0 ||
+	    !sync_read_position((struct mqtt_span){text + head, len - head}, &n, id))
+		return;
+	take_position(p, true, n, id);
+}
+
+static void on_shared_position(struct sync_question *q, struct mqtt_span rest, struct mqtt_span body)
+{
+	struct replay *p = (struct replay *)q; /* its first member */
+	char id[ULID_LEN + 1];
+	uint64_t n;
+	(void)body;
+	if (sync_read_position(rest, &n, id))
+		take_position(p, false, n, id);
+	else
+		session_close(p->session, CLOSE_INTERNAL, "no position");
+}
+
+/* ---- reading ---------------------------------------------------------------------------------- */
+
+static void release_held(struct replay *p, const struct room *room)
+{
+	struct session *s = p->session;
+	for (uint32_t i = 0; i < p->held_count; i++)
+		if (p->held[i].room == room)
+			session_send_shared(s, p->held[i].chunk, p->held[i].start, p->held[i].end);
+	sift_held(p, room, keep_none, NULL);
+}
+
+static void send_recovered(struct session *s, const struct room *room, bool complete, uint32_t count)
+{
+	char frame[ROOM_MAX + 128];
+	int n;
+	if (room != NULL)
+		n = snprintf(frame, sizeof frame,
+		             "{\"type\":\"recovered\",\"room\":\"%s\",\"complete\":%s,\"count\":%u}", room->name,
+		             complete ? "true" : "false", count);
+	else
+		n = snprintf(frame, sizeof frame,
+		             "{\"type\":\"recovered\",\"inbox\":true,\"complete\":%s,\"count\":%u}",
+		             complete ? "true" : "false", count);
+	session_send_text(s, frame, (size_t)n);
+}
+
+static void finish_place(struct replay *p, struct place *place)
+{
+	place->live = true;
+	send_recovered(p->session, place->room, place->progress.complete, place->count);
+	release_held(p, place->room);
+}
+
+static void on_page(struct history_question *q)
+{
+	struct replay *p = q->owner;
+	struct session *s = p->session;
+	struct place *place = p->reading;
+	p->question = NULL;
+	p->reading = NULL;
+	if (session_leaving(s))
+		return;
+	if (!place->left) {
+		struct chunk *frames = q->replay.frames;
+		uint64_t upto = place->progress.upto; /* which may have grown meanwhile */
+		place->progress = q->replay;
+		place->progress.upto = upto;
+		place->progress.frames = NULL;
+		place->count += q->replay.count;
+		if (frames != NULL)
+			session_send_shared(s, frames, 0, frames->len);
+		if (q->status == HISTORY_FAILED)
+			place->progress.complete = false;
+		if (q->status == HISTORY_FAILED || (!q->replay.more && place->known && q->replay.upto == upto))
+			finish_place(p, place);
+	}
+	if (!session_leaving(s))
+		read_next(p);
+}
+
+/* Reads on, as long as the client takes what it is sent. May end the replay. */
+static void read_next(struct replay *p)
+{
+	struct session *s = p->session;
+	if (!p->started || p->question != NULL || session_leaving(s) || s->blocked ||
+	    s->outbox.bytes > REPLAY_PAGE_BYTES)
+		return;
+	struct place *place = NULL;
+	bool all_live = true;
+	for (uint32_t i = 0; i < p->place_count; i++) {
+		struct place *at = &p->places[i];
+		all_live &= at->live;
+		/* the one that has been begun first, so that one place follows the other */
+		if (!at->live && at->known && (place == NULL || (at->progress.started && !place->progress.started)))
+			place = at;
+	}
+	if (all_live) {
+		replay_end(s);
+		return;
+	}
+	if (place == NULL)
+		return; /* the next position starts it again */
+	struct history_question *q = history_question_new(p, on_page);
+	if (q == NULL) {
+		session_close(s, CLOSE_INTERNAL, "out of memory");
+		return;
+	}
+	q->is_replay = true;
+	q->replay = place->progress;
+	p->question = q;
+	p->reading = place;
+	history_submit(&s->bridge->history, q);
+}
+
+void replay_continue(struct session *s)
+{
+	if (s->replay != NULL)
+		read_next(s->replay);
+}
+
+/* ---- live messages ----------------------------------------------------------------------------- */
+
+/* Too much is held: history shall give it. Whatever has come by now is within the next position. */
+static void ask_again(struct replay *p)
+{
+	for (uint32_t i = 0; i < p->place_count; i++) {
+		struct place *place = &p->places[i];
+		if (place->live)
+			continue;
+		sift_held(p, place->room, keep_late, NULL);
+		place->known = false;
+	}
+	ask(p);
+}
+
+bool replay_takes(struct session *s, const struct room *room, struct chunk *c, uint32_t start, uint32_t end,
+                  bool late)
+{
+	struct replay *p = s->replay;
+	if (p == NULL || (!p->started && !late))
+		return p != NULL;
+	bool waits = !p->started;
+	for (uint32_t i = 0; i < p->place_count && !waits; i++)
+		waits = p->places[i].room == room && !p->places[i].left && !p->places[i].live;
+	if (!waits)
+		return false;
+	if (!hold(p, room, c, start, end, late)) {
+		session_close(s, CLOSE_INTERNAL, "out of memory");
+		return true;
+	}
+	if (p->started && p->held_bytes > s->bridge->settings.outbox_bytes / 2)
+		ask_again(p);
+	return true;
+}
+
+void replay_leave(struct session *s, const struct room *room)
+{
+	struct replay *p = s->replay;
+	if (p == NULL)
+		return;
+	sift_held(p, room, keep_none, NULL);
+	for (uint32_t i = 0; i < p->place_count; i++)
+		if (p->places[i].room == room && !p->places[i].left)
+			p->places[i].left = p->places[i].live = p->places[i].known = true;
+}
+
+bool replay_lets_publish(const struct session *s)
+{
+	return s->replay == NULL || s->replay->positioned;
+}
+
+/* ---- beginning and end ---------------------------------------------------------------------------- */
+
+bool replay_prepare(struct session *s)
+{
+	struct replay *p = calloc(1, sizeof *p);
+	if (p == NULL)
+		return false;
+	p->shared.on_answer = on_shared_position;
+	p->session = s;
+	s->replay = p;
+	return true;
+}
+
+static void add_place(struct replay *p, struct room *room, enum history_view kind, const char *name, bool own)
+{
+	struct place *place = &p->places[p->place_count++];
+	place->room = room;
+	place->own = own;
+	place->progress.place.kind = kind;
+	(void)snprintf(place->progress.place.name, sizeof place->progress.place.name, "%s", name);
+	memcpy(place->progress.since, p->session->since, sizeof place->progress.since);
+}
+
+void replay_start(struct session *s)
+{
+	struct replay *p = s->replay;
+	p->places = calloc(s->room_count + 1, sizeof *p->places);
+	if (p->places == NULL) {
+		session_close(s, CLOSE_INTERNAL, "out of memory");
+		return;
+	}
+	for (uint32_t i = 0; i < s->room_count; i++)
+		add_place(p, s->rooms[i].room, VIEW_ROOM, s->rooms[i].room->name, s->own_rooms);
+	add_place(p, NULL, VIEW_MAILBOX, s->who->identity.text, true);
+	p->started = true;
+	ask(p);
+}
+
+void replay_end(struct session *s)
+{
+	struct replay *p = s->replay;
+	if (p == NULL)
+		return;
+	s->replay = NULL;
+	history_cancel(p->question);
+	for (uint32_t i = 0; i < p->held_count; i++)
+		chunk_release(p->held[i].chunk);
+	sync_forget(&s->bridge->sync, &p->shared);
+	free(p->places);
+	free(p->held);
+	free(p);
+}
