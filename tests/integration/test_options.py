@@ -67,15 +67,15 @@ def test_the_line_is_named(brokers):
     ("rate_messages", "20"), ("rate_messages", "20/m"), ("rate_messages", "0/s"), ("rate_messages", "20/s burst"),
     ("rate_messages", "20/s burst 0"), ("rate_messages", "fast"), ("rate_messages", "20/s burst 40 x"),
     ("rate_connects", "20"), ("rate_connects", "x/s burst 1"),
+    ("sessions", "newest"), ("sessions", "All"), ("sessions", "1"),
+    ("session_expiry", "300"), ("session_expiry", "31d"), ("session_expiry", "-1s"), ("session_expiry", "never"),
+    ("presence_grace", "3"), ("presence_grace", "11m"), ("presence_grace", "-1s"), ("presence_grace", "0"),
+    ("presence_grace", "soon"),
     ("max_sessions", "0"), ("max_sessions", "10k0"), ("max_sessions_per_user", "-1"), ("max_sessions_per_user", "none"),
     ("outbox_bytes", "lots"), ("outbox_bytes", "-1m"), ("outbox_seconds", "30"), ("outbox_seconds", "soon"),
     ("ping_interval", "0"), ("ping_interval", "25"), ("ping_timeout", "ten"),
     ("notices", "de"), ("notices", "EN"), ("system_sender", "x" * 65), ("system_sender", "a\tb\x01"),
     ("bridge_program", "relative/path"),
-    ("sessions", "newest"), ("sessions", "All"), ("sessions", "1"),
-    ("session_expiry", "300"), ("session_expiry", "31d"), ("session_expiry", "-1s"), ("session_expiry", "never"),
-    ("presence_grace", "3"), ("presence_grace", "11m"), ("presence_grace", "-1s"), ("presence_grace", "0"),
-    ("presence_grace", "soon"),
 ])
 def test_malformed_values(brokers, option, value):
     refuses(brokers, option, value)
