@@ -87,6 +87,28 @@ def test_missed_comes_before_live(chat):
     phone.expect_nothing()
 
 
+@pytest.mark.parametrize("reader", ["fast", "slow"])
+def test_much_was_missed(chat, reader):
+    """More than an outbox holds: it comes as fast as the client takes it, and nobody is closed for that."""
+    leave(chat, visit(chat))
+    count, text = 900, "x" * 3900
+    author = chat.mqtt(A)
+    for n in range(count):
+        author.send({"message": "%d %s" % (n, text)})
+    phone = chat.raw_ws(B, device="phone", receive_buffer=4096 if reader == "slow" else None)
+    if reader == "slow":
+        # Somebody else is served meanwhile.
+        other = chat.ws(C)
+        say(chat, ["live"])
+        other.expect_message("live", A)
+    for n in range(count):
+        frame = phone.next(20)
+        assert not isinstance(frame, Closed) and frame["message"] == "%d %s" % (n, text), (n, frame)
+    if reader == "slow":
+        phone.expect_message("live", A)
+    phone.expect_nothing()
+
+
 def test_a_session_without_a_name_misses_it(chat):
     bob = chat.ws(B)
     leave(chat, bob)
@@ -576,7 +598,7 @@ def test_a_slow_device(brokers):
     first = [int(frame["message"].split(" ")[0]) for frame in slow.drain_until_close(4001, timeout=60)[0]]
     wait_for(lambda: re.search(r"Client ws-\S+ (\[.*\] )?(disconnected|closed)", chat.log()), "the device gone")
     say(chat, ["away"])
-    phone = visit(chat, make=chat.raw_ws)
+    phone = chat.raw_ws(B, device="phone")
     rest = []
     while not rest or rest[-1]["message"] != "away":
         rest.append(phone.next())
