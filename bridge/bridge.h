@@ -12,6 +12,7 @@
 #include "bridge/loop.h"
 #include "bridge/mqtt_link.h"
 #include "bridge/rooms.h"
+#include "bridge/roster.h"
 #include "bridge/server.h"
 #include "bridge/session.h"
 #include "bridge/sync.h"
@@ -23,6 +24,7 @@ struct bridge {
 	struct mqtt_links links;
 	struct rooms rooms;
 	struct sync sync;
+	struct roster roster;
 	struct sessions sessions;
 	struct server server;
 	struct acceptor acceptor;

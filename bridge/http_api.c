@@ -1,6 +1,7 @@
 /* http_api.c - see http_api.h */
 #include "bridge/http_api.h"
 #include "bridge/bridge.h"
+#include "bridge/http_history.h"
 
 #include <string.h>
 
@@ -33,12 +34,26 @@ static bool get_health(struct http_exchange *x)
 	return true;
 }
 
+static bool get_users(struct http_exchange *x)
+{
+	struct roster *roster = &x->bridge->roster;
+	struct chunk *users = roster_users(roster);
+	const struct http_status *status = &http_ok;
+	if (users == NULL)
+		status = roster_complete(roster) ? &http_overloaded : &http_starting;
+	http_api_answer(x, status, users);
+	return true;
+}
+
 static const struct {
 	const char *path;
 	bool whole;                           /* false: whatever begins so */
 	bool (*get)(struct http_exchange *x); /* answers: true; or sets cancel and answers later: false */
 } routes[] = {
     {"/health", true, get_health},
+    {"/rooms/", false, http_history_room},
+    {"/messages/", false, http_history_pair},
+    {"/users", true, get_users},
 };
 
 bool http_api_handle(struct http_exchange *x)

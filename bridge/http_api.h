@@ -4,6 +4,7 @@
  *   GET /health    200 {"status":"ok"} while the bridge has its connection to the broker, else 503
  *   GET /users     who is connected: [{"user":U,"status":"online","since":T},…] by address; 503 until
  *                  that is known
+ *   GET /rooms/…, /messages/…    history (http_history.h)
  *
  * HEAD as GET without the body; OPTIONS tells pages what they may ask. Every answer carries the
  * CORS fields that allowed_origins gives to the asking page.

@@ -79,6 +79,7 @@ static void on_stop_timer(uv_timer_t *timer)
 	/* each lets go of what the next one owns */
 	server_stop(&b->server);
 	sessions_stop(&b->sessions);
+	roster_stop(&b->roster);
 	rooms_stop(&b->rooms);
 	history_reader_stop(&b->history);
 	mqtt_links_stop(&b->links);
@@ -137,8 +138,8 @@ static bool start(struct bridge *b)
 	if (!loop_start(&b->loop, on_round, b) ||
 	    !mqtt_links_start(&b->links, &b->loop, b->settings.broker_socket, b->settings.credential, identify) ||
 	    !server_start(&b->server, b) || !history_reader_start(&b->history, b) ||
-	    !sessions_start(&b->sessions, b) || !acceptor_start(&b->acceptor, b, SETTINGS_LISTEN_FD) ||
-	    !rooms_start(&b->rooms, b))
+	    !roster_start(&b->roster, b) || !sessions_start(&b->sessions, b) ||
+	    !acceptor_start(&b->acceptor, b, SETTINGS_LISTEN_FD) || !rooms_start(&b->rooms, b))
 		return false;
 	b->control.data = b;
 	return fcntl(SETTINGS_CONTROL_FD, F_SETFL, O_NONBLOCK) == 0 &&

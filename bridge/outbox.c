@@ -12,6 +12,11 @@ static struct segment *segment_at(const struct outbox *o, uint32_t i)
 	return &o->segments[(o->head + i) & (o->cap - 1)]; /* cap is a power of two */
 }
 
+const struct segment *outbox_segment(const struct outbox *o, uint32_t i)
+{
+	return segment_at(o, i);
+}
+
 static bool grow(struct outbox *o)
 {
 	uint32_t cap = o->cap > 0 ? o->cap * 2 : SEGMENTS_FIRST;

@@ -45,6 +45,9 @@ enum outbox_result {
 /* Adds a range, merging it with the last one where they touch. Takes its own reference. */
 bool outbox_push(struct outbox *o, struct chunk *c, uint32_t start, uint32_t end);
 
+/* The i-th range of count. */
+const struct segment *outbox_segment(const struct outbox *o, uint32_t i);
+
 enum outbox_result outbox_flush(struct outbox *o, struct lws *wsi);
 
 /* Writes a range straight from its chunk; only with an empty outbox. What the kernel does

@@ -25,6 +25,7 @@
 #include "bridge/outbox.h"
 #include "bridge/replay.h"
 #include "bridge/rooms.h"
+#include "bridge/roster.h"
 #include "bridge/session_params.h"
 #include "common/errors.h"
 
@@ -96,8 +97,10 @@ struct session {
 	char *home_room; /* NULL: the server's default room */
 	char since[ULID_LEN + 1];
 	bool echo, wants_presence, wants_typing;
+	bool ready_sent;
 	bool persistent;        /* a named device: the broker keeps what it misses */
 	bool own_rooms;         /* it subscribes its rooms itself (fanout session, and every device) */
+	bool silent;            /* `sessions latest`: a newer one of the identity receives instead */
 	bool blocked;           /* libwebsockets holds a partial write */
 	bool dirty;             /* on the list of sessions with something to send */
 	bool rx_stopped;        /* the socket is not read */
@@ -107,6 +110,7 @@ struct session {
 	uint64_t several_round; /* the rooms round in which it is on the list below */
 	struct session *next_several;
 	struct outbox outbox;
+	struct outbox early;         /* what a device has missed, until its ready frame is out */
 	struct history_asked *asked; /* pages of history under way */
 	struct replay *replay;       /* NULL: nothing is being replayed */
 	uint64_t half_full_since_ms; /* 0: the outbox is under half of its bound */
@@ -137,6 +141,7 @@ struct session {
 	struct session *prev, *next;           /* all sessions, in order of arrival */
 	struct session *same_prev, *same_next; /* of the same identity */
 	struct session *hash_next;             /* by number */
+	struct presence_place presence;        /* roster.c */
 };
 
 struct sessions {
@@ -198,6 +203,15 @@ void session_send_text(struct session *s, const char *payload, size_t len);
 /* Hands a message to the session, unless a replay takes it first: room NULL for the inbox. */
 void session_deliver(struct session *s, const struct room *room, struct chunk *c, uint32_t start,
                      uint32_t end, bool late);
+
+/* The ready frame, to those who opted in to any event. Once. */
+void session_send_ready(struct session *s);
+
+/* A frame from the broker, behind the ready frame. */
+void session_send_in_order(struct session *s, struct chunk *c, uint32_t start, uint32_t end);
+
+/* What was held for the ready frame. */
+void session_send_early(struct session *s);
 
 /* Hands a range of a shared chunk to the outbox; may close the session (4001). */
 void session_send_shared(struct session *s, struct chunk *c, uint32_t start, uint32_t end);
@@ -276,6 +290,11 @@ void sessions_remove(struct sessions *all, struct session *s);
 /* Sets s->who. False when out of memory. */
 bool sessions_add_identity(struct session *s, const struct identity *identity);
 void sessions_remove_identity(struct session *s);
+
+/* With `sessions latest`: of the identity's open sessions the newest receives, the others are silent:
+ * messages, typing and presence pass them by, what answers their own frames does not. Called when one of
+ * them opens or ends. */
+void sessions_choose(struct sessions *all, struct identity_sessions *who);
 
 /* Random, or for a named device the same for every session of it on any of this broker's
  * bridges: the broker then lets the newer one replace the older. */

@@ -61,11 +61,41 @@ void session_send_shared(struct session *s, struct chunk *c, uint32_t start, uin
 		mark_dirty(s);
 }
 
+void session_send_early(struct session *s)
+{
+	for (uint32_t i = 0; i < s->early.count; i++) {
+		const struct segment *at = outbox_segment(&s->early, i);
+		session_send_shared(s, at->chunk, at->start, at->end);
+	}
+	outbox_clear(&s->early);
+}
+
+/* What a device has missed comes from the broker before the session is in all its rooms; the client gets it
+ * behind its ready frame. Where it is too much to hold, that frame does not wait for the broker's last word.
+ */
+static bool hold_early(struct session *s, struct chunk *c, uint32_t start, uint32_t end)
+{
+	if (s->ready_sent || (!s->wants_presence && !s->wants_typing))
+		return false;
+	if (s->early.bytes + (end - start) <= s->bridge->settings.outbox_bytes / 2 &&
+	    outbox_push(&s->early, c, start, end))
+		return true;
+	session_send_ready(s);
+	session_send_early(s);
+	return false;
+}
+
+void session_send_in_order(struct session *s, struct chunk *c, uint32_t start, uint32_t end)
+{
+	if (s->state >= SESSION_OPEN || !s->persistent || !hold_early(s, c, start, end))
+		session_send_shared(s, c, start, end);
+}
+
 void session_deliver(struct session *s, const struct room *room, struct chunk *c, uint32_t start,
                      uint32_t end, bool late)
 {
 	if (s->replay == NULL || !replay_takes(s, room, c, start, end, late))
-		session_send_shared(s, c, start, end);
+		session_send_in_order(s, c, start, end);
 }
 
 void session_write_now(struct session *s, struct chunk *c, uint32_t start, uint32_t end)
@@ -109,6 +139,14 @@ void session_send_ack(struct session *s, const char *ref, size_t ref_len)
 	session_send_text(s, frame, n);
 }
 
+/* The client has taken what it was sent: there is room for what waits elsewhere. */
+static void take_in_more(struct session *s)
+{
+	roster_feed(s);
+	if (s->replay != NULL)
+		replay_continue(s);
+}
+
 void session_writeable(struct session *s)
 {
 	if (s->wsi == NULL || lws_partial_buffered(s->wsi))
@@ -117,7 +155,7 @@ void session_writeable(struct session *s)
 	if (s->outbox.count > 0)
 		mark_dirty(s);
 	else
-		replay_continue(s);
+		take_in_more(s);
 }
 
 void sessions_flush(struct sessions *all)
@@ -128,8 +166,8 @@ void sessions_flush(struct sessions *all)
 		s->dirty = false;
 		if (s->wsi != NULL && s->state != SESSION_GONE && s->outbox.count > 0)
 			take_result(s, outbox_flush(&s->outbox, s->wsi));
-		if (s->replay != NULL)
-			replay_continue(s);
+		if (!s->blocked)
+			take_in_more(s);
 	}
 }
 
@@ -152,7 +190,7 @@ void session_check_alive(struct session *s)
 	uint64_t now = s->bridge->loop.now_ms;
 	if (session_leaving(s))
 		return;
-	if (!within_bounds(s)) {
+	if (!within_bounds(s) || roster_stuck(s)) {
 		session_close(s, CLOSE_TOO_SLOW, "too slow, resume with since");
 	} else if (s->ping_ms != 0) {
 		if (s->last_rx_ms > s->ping_ms)

@@ -94,3 +94,23 @@ uint64_t ulid_milliseconds(const char *s)
 		ms = ms << 5 | (uint64_t)value_of(s[i]);
 	return ms;
 }
+
+void ulid_clock_pass(struct ulid_clock *clock, const char *id)
+{
+	uint64_t ms = ulid_milliseconds(id), bits;
+	uint8_t random[ULID_RANDOM];
+
+	for (int half = 0; half < 2; half++) {
+		bits = 0;
+		for (int i = 0; i < 8; i++)
+			bits = bits << 5 | (uint64_t)value_of(id[TIME_CHARS + 8 * half + i]);
+		for (int i = 4; i >= 0; i--) {
+			random[5 * half + i] = (uint8_t)bits;
+			bits >>= 8;
+		}
+	}
+	if (ms < clock->last_ms || (ms == clock->last_ms && memcmp(random, clock->last_random, ULID_RANDOM) < 0))
+		return;
+	clock->last_ms = ms;
+	memcpy(clock->last_random, random, ULID_RANDOM);
+}

@@ -32,6 +32,9 @@ uint64_t ulid_next(struct ulid_clock *clock, uint64_t now_ms, const uint8_t rand
 /* 26 characters of the alphabet (upper case), the first at most '7'. */
 bool ulid_valid(const char *s, size_t n);
 
+/* From here on the generator's ids are larger than this valid one too. */
+void ulid_clock_pass(struct ulid_clock *clock, const char *id);
+
 /* The milliseconds in a valid id. */
 uint64_t ulid_milliseconds(const char *s);
 

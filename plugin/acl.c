@@ -8,9 +8,11 @@
 #include "clock.h"
 #include "common/topic.h"
 #include "compat.h"
+#include "history.h"
 #include "inflight.h"
 #include "notices.h"
 #include "options.h"
+#include "presence.h"
 #include "schema.h"
 #include "sync.h"
 #include "users.h"
@@ -121,8 +123,15 @@ static int on_write(const struct mosquitto_evt_acl_check *ed, const struct topic
 
 static int on_read(const struct mosquitto_evt_acl_check *ed, const struct topic *t)
 {
-	if (ed->qos == 2)
-		inflight_released(ed->payload, ed->payloadlen);
+	const char *id;
+
+	/* Whoever asks, a bridge included that may not read it: what the broker retains must be looked at. In a
+	 * CONNECT it asks about what has waited for that client, which says nothing of what is retained. */
+	if (t->kind == TOPIC_PRESENCE &&
+	    !presence_shows(t->name, t->name_len, ed->payload, ed->payloadlen, !auth_is_connecting(ed->client)))
+		return MOSQ_ERR_ACL_DENIED;
+	if (ed->qos == 2 && inflight_released(ed->payload, ed->payloadlen, &id))
+		history_released(id);
 	return may_read(ed->client, t) ? MOSQ_ERR_SUCCESS : MOSQ_ERR_ACL_DENIED;
 }
 
@@ -163,6 +172,8 @@ int acl_on_check(struct mosquitto_evt_acl_check *ed)
 		topic = without_share(topic);
 	/* 2.1 has an event of its own for a connected client; and here it also asks for clients that
 	 * are not connected, when they are removed. */
+	if (ed->access == MOSQ_ACL_SUBSCRIBE)
+		auth_connect_over();
 	if (!BROKER_LINE_2_1 && ed->access == MOSQ_ACL_SUBSCRIBE)
 		author_seen(ed->client);
 	t = topic_parse(o->topic_root, o->topic_root_len, topic, strlen(topic));

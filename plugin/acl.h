@@ -4,12 +4,12 @@
  *   rooms/<r>, rooms/<r>/typing       read by anybody who is connected
  *   users/<id>/inbox, .../typing      read by that identity
  *   users/<id>/notices/<client id>    read by that client id of that identity
- *   users/<id>/presence               read by anybody with an identity
+ *   users/<id>/presence               read by anybody with an identity, as far as it is true (presence.h)
  *   .../send                          written by anybody, read by nobody
  *
  * Everything else under the root is refused. Filters with wildcards may be subscribed to: what they
- * let through is decided for each message, in READ, which therefore allocates nothing, logs nothing and
- * takes the same time whatever the number of clients and rooms.
+ * let through is decided for each message, in READ, which therefore (but for ghosts, presence.h) allocates
+ * nothing, logs nothing and takes the same time whatever the number of clients and rooms.
  */
 #ifndef CHAT_ACL_H
 #define CHAT_ACL_H

@@ -38,7 +38,7 @@ void auth_forget(const struct mosquitto *handle);
  * alone, for which no plugin is asked. */
 bool auth_is_connecting(const struct mosquitto *handle);
 
-/* Something else has happened: any other event but access checks. */
+/* Something else has happened: any other event, or a subscription; no other access check. */
 void auth_connect_over(void);
 
 /* The broker is about to ask for all its clients again, those that are not connected included: until

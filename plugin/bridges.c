@@ -7,6 +7,7 @@
 #include "clock.h"
 #include "common/settings.h"
 #include "compat.h"
+#include "device_key.h"
 #include "listeners.h"
 #include "log.h"
 #include "options.h"
@@ -157,8 +158,7 @@ static char *settings_line(size_t index)
 	s->connect_burst = o->rate_connects.burst;
 	s->sessions_latest = o->sessions_latest;
 	s->session_expiry_s = o->session_expiry_s;
-	/* until an installation's own key is kept: good for this life of the broker */
-	memcpy(s->device_key, state.credential, DEVICE_KEY_HEX + 1);
+	memcpy(s->device_key, device_key(), DEVICE_KEY_HEX + 1);
 	memcpy(s->history_file, o->history_file, sizeof(s->history_file));
 	line = settings_to_line(s);
 	explicit_bzero(s, sizeof(*s));

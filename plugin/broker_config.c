@@ -125,6 +125,10 @@ static void take_line(struct reading *r, const char *word, const char *value)
 		out->psk_file = true;
 	else if (strcmp(word, "allow_anonymous") == 0)
 		out->allow_anonymous = is_true(value);
+	else if (strcmp(word, "persistence") == 0 || strcmp(word, "retained_persistence") == 0)
+		out->persistence = is_true(value);
+	else if (strcmp(word, "persistence_location") == 0)
+		(void)snprintf(out->persistence_location, sizeof(out->persistence_location), "%s", value);
 	else if (strcmp(word, "per_listener_settings") == 0)
 		out->per_listener_settings = is_true(value);
 	else if (strcmp(word, "plugin") == 0 || strcmp(word, "auth_plugin") == 0 ||

@@ -32,9 +32,11 @@ struct broker_config {
 	bool psk_file;
 	bool allow_anonymous; /* `allow_anonymous true` */
 	bool per_listener_settings;
-	bool other_plugin;         /* that may have rules of its own (storage plugins do not count) */
-	bool other_plugin_earlier; /* listed before this one */
-	bool chat_listener;        /* a line `listener 0 <broker_socket>` */
+	bool other_plugin;                   /* that may have rules of its own (storage plugins do not count) */
+	bool other_plugin_earlier;           /* listed before this one */
+	bool chat_listener;                  /* a line `listener 0 <broker_socket>` */
+	bool persistence;                    /* `persistence true` */
+	char persistence_location[PATH_MAX]; /* "" where none is named: the working directory */
 	size_t place_count;
 	struct config_place places[CONFIG_PLACES_MAX];
 };

@@ -12,4 +12,7 @@
  * when the system gives no randomness. */
 bool ids_next(struct ref_answer *out);
 
+/* All ids from now on are larger than this valid one too. */
+void ids_pass(const char *id);
+
 #endif

@@ -91,10 +91,13 @@ bool inflight_holds(const char *topic, const char *payload, size_t len)
 	       strcmp(kept->message.topic, topic) == 0;
 }
 
-void inflight_released(const char *payload, size_t len)
+bool inflight_released(const char *payload, size_t len, const char **id)
 {
 	struct kept *kept = table_oldest(&state.all) && id_of(payload, len) ? find(id_of(payload, len)) : NULL;
 
-	if (kept)
-		forget(kept);
+	if (!kept)
+		return false;
+	forget(kept);
+	*id = id_of(payload, len);
+	return true;
 }

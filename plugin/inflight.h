@@ -36,7 +36,8 @@ const struct inflight *inflight_find(const char *id);
 /* True when exactly this message is remembered for exactly this topic. */
 bool inflight_holds(const char *topic, const char *payload, size_t len);
 
-/* The broker is delivering this payload: forgets it. Costs nothing while nothing is remembered. */
-void inflight_released(const char *payload, size_t len);
+/* The broker is delivering this payload: forgets it. True the first time, with its id (ULID_LEN bytes, in the
+ * payload). Costs nothing while nothing is remembered. */
+bool inflight_released(const char *payload, size_t len, const char **id);
 
 #endif

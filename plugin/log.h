@@ -14,14 +14,21 @@
 /* level: one of MOSQ_LOG_ERR, _WARNING, _NOTICE, _INFO, _DEBUG. */
 void log_line(int level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Causes of lines that remote clients can set off; one line a minute for each. */
+/* Causes of lines that remote clients, or a disk, can set off again and again; one line a minute for each. */
 enum log_cause {
-	LOG_CAUSE_RESERVED,   /* a client id or user name kept for the bridges */
-	LOG_CAUSE_CREDENTIAL, /* a stranger on the bridges' listener */
-	LOG_CAUSE_ANONYMOUS,  /* a publish without an address as user name */
-	LOG_CAUSE_MEMORY,     /* out of memory while serving a client */
-	LOG_CAUSE_NOTICE,     /* a notice that could not be sent */
-	LOG_CAUSE_QUESTION,   /* a bridge that asks what is not understood */
+	LOG_CAUSE_RESERVED,        /* a client id or user name kept for the bridges */
+	LOG_CAUSE_CREDENTIAL,      /* a stranger on the bridges' listener */
+	LOG_CAUSE_ANONYMOUS,       /* a publish without an address as user name */
+	LOG_CAUSE_MEMORY,          /* out of memory while serving a client */
+	LOG_CAUSE_NOTICE,          /* a notice that could not be sent */
+	LOG_CAUSE_QUESTION,        /* a bridge that asks what is not understood */
+	LOG_CAUSE_REFS,            /* references that are forgotten too early */
+	LOG_CAUSE_HISTORY_FULL,    /* a message refused, since history cannot take it */
+	LOG_CAUSE_HISTORY_WRITE,   /* messages that cannot be written */
+	LOG_CAUSE_HISTORY_OVER,    /* and that they are now */
+	LOG_CAUSE_HISTORY_ROW,     /* a message that history will never hold */
+	LOG_CAUSE_HISTORY_MISSING, /* its file is gone */
+	LOG_CAUSE_HISTORY_TRIM,    /* its old messages cannot be removed */
 	LOG_CAUSE_COUNT
 };
 

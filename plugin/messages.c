@@ -8,15 +8,18 @@
  *    broker in the order of their ids. The publish itself goes into the sink.
  *    With QoS 2 the publish itself goes to the recipient, so that exactly once stays exactly once.
  *  - typing, and what was sent before under the same ref: into the sink.
- * The sink is the publish's own topic …/send, which nobody can read, with an empty payload: so its
- * author gets the protocol's confirmation and nobody a message.
+ * With history, a message has its place in the queue to the disk before anybody gets it, and is refused where
+ * there is none. The sink is the publish's own topic …/send, which nobody can read, with an empty payload: so
+ * its author gets the protocol's confirmation and nobody a message.
  */
 #include "messages.h"
 
+#include "acks.h"
 #include "author.h"
 #include "clock.h"
 #include "common/topic.h"
 #include "compat.h"
+#include "history.h"
 #include "ids.h"
 #include "inflight.h"
 #include "log.h"
@@ -102,6 +105,8 @@ static mosquitto_property *make_properties(const struct incoming *in, uint64_t s
 	        MOSQ_ERR_SUCCESS ||
 	    (seq > 0 && mosquitto_property_add_string_pair(&list, MQTT_PROP_USER_PROPERTY, PROPERTY_SEQ,
 	                                                   number) != MOSQ_ERR_SUCCESS) ||
+	    (in->ed->qos == 2 && mosquitto_property_add_string_pair(&list, MQTT_PROP_USER_PROPERTY, PROPERTY_LATE,
+	                                                            "1") != MOSQ_ERR_SUCCESS) ||
 	    (in->author->kind == CLIENT_SESSION && origin_copy(&list, in->ed->properties) != MOSQ_ERR_SUCCESS)) {
 		mosquitto_property_free_all(&list);
 		return NULL;
@@ -250,6 +255,7 @@ static int to_recipient_released(struct incoming *in, char *payload, size_t len)
 
 static int deliver(struct incoming *in, const struct schema_message *m)
 {
+	struct history_item *kept = NULL;
 	struct ref_answer answer;
 	char *payload;
 	size_t len;
@@ -258,17 +264,26 @@ static int deliver(struct incoming *in, const struct schema_message *m)
 	payload = ids_next(&answer) ? canonical(in, m, &answer, &len) : NULL;
 	if (!payload)
 		return unavailable(in);
+	if (!history_prepare(in->author->who, &in->target, in->ref, answer.id, payload, len, &kept) ||
+	    !acks_have_room()) {
+		history_abandon(kept);
+		mosquitto_free(payload);
+		return refuse(in, CHAT_ERROR_UNAVAILABLE, NULL);
+	}
 	if (in->target.room)
 		rc = to_room(in, payload, len);
 	else if (in->ed->qos < 2)
 		rc = to_recipient_queued(in, payload, len);
 	else
 		rc = to_recipient_released(in, payload, len);
-	if (rc != MOSQ_ERR_SUCCESS)
+	if (rc != MOSQ_ERR_SUCCESS) {
+		history_abandon(kept);
 		return rc;
+	}
+	answer.n = history_commit(kept);
 	if (in->ref[0] != '\0') {
 		refs_add(in->author->who, in->ref, strlen(in->ref), &answer, in->now_ms);
-		notices_ack(in->author, in->ref, &answer);
+		acks_send(in->author, in->ref, &answer);
 	}
 	if (!in->target.room && !users_online(&in->recipient))
 		notices_recipient_offline(in->author, &in->recipient);
@@ -285,6 +300,8 @@ static int repeat(struct incoming *in, const struct ref_answer *answer)
 	mosquitto_property *properties;
 	char *payload, *topic;
 
+	if (!acks_have_room())
+		return refuse(in, CHAT_ERROR_UNAVAILABLE, NULL);
 	if (first) {
 		properties = make_properties(in, 0);
 		payload = copy_payload(first->payload, first->len);
@@ -299,7 +316,7 @@ static int repeat(struct incoming *in, const struct ref_answer *answer)
 		replace_payload(ed, payload, first->len);
 		replace_properties(ed, properties);
 	}
-	notices_ack(in->author, in->ref, answer);
+	acks_send(in->author, in->ref, answer);
 	return first ? MOSQ_ERR_SUCCESS : sink(ed);
 }
 

@@ -484,5 +484,10 @@ bool options_read(const struct mosquitto_opt *list, int count, struct options *o
 			            "plugin_opt_max_sessions_per_user is larger than plugin_opt_max_sessions");
 		out->max_sessions_per_user = out->max_sessions;
 	}
+	if (out->sessions_latest && out->bridges > 1)
+		return fail(
+		    fault, NULL,
+		    "plugin_opt_sessions latest needs plugin_opt_bridges 1: each bridge knows its own sessions "
+		    "alone, so with several of them there would be several latest ones");
 	return true;
 }

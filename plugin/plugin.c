@@ -1,6 +1,7 @@
 /*
  * plugin.c - the three entry points, and which event goes where. Nothing is decided here.
  */
+#include "acks.h"
 #include "acl.h"
 #include "auth.h"
 #include "author.h"
@@ -8,8 +9,10 @@
 #include "clients.h"
 #include "clock.h"
 #include "compat.h"
+#include "history.h"
 #include "log.h"
 #include "messages.h"
+#include "presence.h"
 #include "refs.h"
 #include "start.h"
 #include "typing.h"
@@ -85,6 +88,9 @@ static int on_tick(int event, void *data, void *userdata)
 	auth_connect_over();
 	auth_reload_over();
 	bridges_tick(now);
+	history_tick();
+	acks_tick();
+	presence_tick(now);
 	if (now - state.tidied_ms >= TIDY_MS) {
 		state.tidied_ms = now;
 		users_tidy(now);

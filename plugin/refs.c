@@ -3,6 +3,8 @@
  */
 #include "refs.h"
 
+#include "compat.h"
+#include "log.h"
 #include "table.h"
 
 #include <stdlib.h>
@@ -66,15 +68,22 @@ void refs_add(const struct identity *author, const char *ref, size_t len, const 
 {
 	char key[KEY_MAX];
 	size_t n = key_of(author, ref, len, key);
-	struct sent *sent;
+	struct sent *sent, *oldest;
 
 	if (n == 0)
 		return;
 	sent = find(key, n);
 	if (sent)
 		forget(sent);
-	if (table_count(&state.all) >= REFS_REMEMBERED)
-		forget(table_oldest(&state.all));
+	if (table_count(&state.all) >= REFS_REMEMBERED) {
+		oldest = table_oldest(&state.all);
+		if (now_ms - oldest->added_ms < REFS_MS)
+			log_limited(LOG_CAUSE_REFS, MOSQ_LOG_WARNING,
+			            "more than %d messages with a reference in five minutes: the oldest references are "
+			            "forgotten, and sending one of them again delivers it again",
+			            REFS_REMEMBERED);
+		forget(oldest);
+	}
 	sent = calloc(1, sizeof(*sent) + n);
 	if (!sent)
 		return;

@@ -3,12 +3,15 @@
  */
 #include "start.h"
 
+#include "acks.h"
 #include "acl.h"
 #include "auth.h"
 #include "bridges.h"
 #include "broker_config.h"
 #include "clients.h"
 #include "compat.h"
+#include "device_key.h"
+#include "history.h"
 #include "host.h"
 #include "inflight.h"
 #include "listeners.h"
@@ -17,6 +20,7 @@
 #include "notices.h"
 #include "options.h"
 #include "origin.h"
+#include "presence.h"
 #include "refs.h"
 #include "rooms.h"
 #include "sync.h"
@@ -190,12 +194,22 @@ static void log_start(const struct host *host, const struct decision *d)
 		         o->topic_root);
 }
 
+/* Only bridges make client ids with it. */
+static bool start_key(const struct broker_config *config)
+{
+	if (state.options.bridge_off || device_key_start(config))
+		return true;
+	log_line(MOSQ_LOG_ERR, "the system gives no random numbers");
+	return false;
+}
+
 /* What has been started must be stopped by the caller. */
 static bool start_parts(const struct host *host, const struct decision *d)
 {
 	const struct options *o = &state.options;
 
 	table_key_draw();
+	presence_start(o);
 	users_start(o->rate_messages);
 	notices_start(o);
 	sync_start(o);
@@ -211,6 +225,9 @@ static bool start_parts(const struct host *host, const struct decision *d)
 		         "libmosquitto.so.1, which also has it, was not found: install libmosquitto");
 		return false;
 	}
+	if (!history_start(o))
+		return false;
+	acks_start(o->history_file[0] != '\0' && o->history_sync);
 	log_start(host, d);
 	if (!o->bridge_off)
 		raise_descriptor_limit();
@@ -247,7 +264,7 @@ bool start_all(const struct mosquitto_opt *options, int count)
 		goto out;
 	d = decide(&state.options, config);
 	state.started = true;
-	ok = start_parts(host, &d);
+	ok = start_key(config) && start_parts(host, &d);
 	if (!ok)
 		stop_all();
 out:
@@ -262,10 +279,13 @@ void stop_all(void)
 		return;
 	state.started = false;
 	bridges_stop();
+	device_key_stop();
 	origin_stop();
 	auth_stop();
 	acl_stop();
 	messages_stop();
+	acks_stop();
+	history_stop();
 	sync_stop();
 	notices_stop();
 	inflight_stop();
@@ -274,5 +294,6 @@ void stop_all(void)
 	rooms_stop();
 	clients_stop();
 	users_stop();
+	presence_stop();
 	log_reset();
 }

@@ -3,6 +3,7 @@
  */
 #include "users.h"
 
+#include "presence.h"
 #include "table.h"
 
 #include <stdlib.h>
@@ -73,14 +74,19 @@ struct user *users_enter(const struct identity *who)
 {
 	struct user *user = find_or_add(who);
 
-	if (user)
-		user->live++;
+	if (!user)
+		return NULL;
+	user->live++;
+	if (user->live == 1)
+		presence_came(who);
 	return user;
 }
 
 void users_leave(struct user *user)
 {
 	user->live--;
+	if (user->live == 0)
+		presence_left(&user->who);
 }
 
 bool users_online(const struct identity *who)

@@ -2,6 +2,8 @@
  * users.h - one entry per identity that is connected or has just sent something: how many live
  * clients it has, and its message rate.
  *
+ * The first client of an identity and the end of its last one are passed on to presence.h.
+ *
  * An entry outlives its last client until the rate bucket has filled up again: connecting anew
  * must not buy new tokens.
  */

@@ -161,6 +161,7 @@ class Mqtt(Dialogue):
         self.buffer = b""
         self.mid = 0
         self.closed = None
+        self.presence = False
         if unix:
             self.socket = socket.socket(socket.AF_UNIX)
             self.socket.settimeout(TIMEOUT)
@@ -266,7 +267,10 @@ class Mqtt(Dialogue):
         properties = None
         if self.version == 5:
             properties, at = read_properties(body, at)
-        self.events.append(Frame(body[at:], topic, qos, bool(flags & 1), properties))
+        frame = Frame(body[at:], topic, qos, bool(flags & 1), properties)
+        # Whoever reads all topics sees people come and go; that is for those who ask for it.
+        if self.presence or not topic.endswith("/presence") or list(frame) != ["type", "user", "status", "timestamp"]:
+            self.events.append(frame)
 
     def _wait(self, kind, mid=None, timeout=TIMEOUT):
         """The body of the next packet of that kind (and packet id), None when the connection is over."""
@@ -318,6 +322,7 @@ class Mqtt(Dialogue):
 
     def subscribe(self, topic, qos=1, no_local=False, properties=None):
         """The broker's answer: granted QoS or 0x80 and above; None when it closed the connection."""
+        self.presence |= topic.endswith("/presence")
         mid = struct.pack("!H", self._next_mid())
         options = qos | (4 if no_local and self.version == 5 else 0)
         middle = write_properties(properties) if self.version == 5 else b""

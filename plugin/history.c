@@ -1,0 +1,225 @@
+/*
+ * history.c - what the rest of the plugin knows of history.
+ */
+#include "history.h"
+
+#include "clock.h"
+#include "compat.h"
+#include "history_writer.h"
+#include "ids.h"
+#include "log.h"
+#include "options.h"
+#include "refs.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#define BUSY_MS 100    /* the thread waits so long in SQLite; it tries again anyway */
+#define AHEAD_MS 60000 /* by which a message may be from the future without a word */
+
+static struct {
+	const struct options *options; /* NULL: no history */
+	uint64_t last;                 /* number and id of what was kept last */
+	char last_id[ULID_LEN + 1];
+} state;
+
+/* For history_store_recent. */
+struct loading {
+	uint64_t real_ms, monotonic_ms;
+};
+
+static void remember(void *arg, const struct history_recent *recent)
+{
+	const struct loading *now = arg;
+	uint64_t sent_ms = ulid_milliseconds(recent->id);
+	uint64_t age_ms = now->real_ms > sent_ms ? now->real_ms - sent_ms : 0;
+	struct ref_answer answer = {.n = 0};
+
+	memcpy(answer.id, recent->id, sizeof(answer.id));
+	timestamp_format(sent_ms, answer.timestamp);
+	refs_add(&recent->sender, recent->ref, recent->ref_len, &answer, now->monotonic_ms - age_ms);
+}
+
+/* What was sent before this start is continued, not begun again. */
+static bool load(struct history_store *store)
+{
+	struct loading now = {.real_ms = clock_real_ms(), .monotonic_ms = clock_monotonic_ms()};
+	const char *newest_id = history_store_newest_id(store);
+
+	state.last = history_store_newest(store, state.last_id);
+	if (newest_id[0] != '\0') {
+		ids_pass(newest_id);
+		if (ulid_milliseconds(newest_id) > now.real_ms + AHEAD_MS)
+			log_line(MOSQ_LOG_WARNING,
+			         "%s: its newest message is %" PRIu64
+			         " s ahead of this machine's clock; new messages get that "
+			         "time until the clock has come there",
+			         state.options->history_file, (ulid_milliseconds(newest_id) - now.real_ms) / 1000);
+	}
+	if (history_store_recent(store, now.real_ms > REFS_MS ? now.real_ms - REFS_MS : 0, remember, &now) ==
+	    STORE_OK)
+		return true;
+	log_line(MOSQ_LOG_ERR, "plugin_opt_history_file %s: %s", state.options->history_file,
+	         history_store_error(store));
+	return false;
+}
+
+bool history_start(const struct options *options)
+{
+	const struct history_writer_config config = {
+	    .store = {.path = options->history_file, .sync = options->history_sync, .busy_ms = BUSY_MS},
+	    .queue_bytes = options->history_queue_bytes,
+	    .keep_messages = options->history_messages,
+	    .keep_ms = (uint64_t)options->history_age_s * 1000};
+	struct history_store *store;
+	char why[HISTORY_WHY_MAX];
+
+	if (options->history_file[0] == '\0')
+		return true;
+	store = history_store_open(&config.store, why);
+	if (!store) {
+		log_line(MOSQ_LOG_ERR, "plugin_opt_history_file %s: %s", options->history_file, why);
+		return false;
+	}
+	state.options = options;
+	if (!load(store)) {
+		history_store_close(store);
+		state.options = NULL;
+		return false;
+	}
+	if (!history_writer_start(&config, store)) {
+		log_line(MOSQ_LOG_ERR, "the system gives no thread for the history");
+		state.options = NULL;
+		return false;
+	}
+	return true;
+}
+
+void history_stop(void)
+{
+	unsigned long lost;
+
+	if (!state.options)
+		return;
+	lost = history_writer_stop();
+	history_tick();
+	if (lost > 0)
+		log_line(MOSQ_LOG_ERR, "%s could not be written at the end: %lu messages are not in it",
+		         state.options->history_file, lost);
+	memset(&state, 0, sizeof(state));
+}
+
+bool history_prepare(const struct identity *author, const struct schema_target *target, const char *ref,
+                     const char *id, const char *body, size_t len, struct history_item **out)
+{
+	struct history_message m = {.id = id, .body = body, .body_len = len};
+	char pair[HISTORY_PLACE_MAX + 1];
+	bool full;
+
+	*out = NULL;
+	if (!state.options)
+		return true;
+	if (target->room) {
+		m.kind = HISTORY_ROOM;
+		m.place = target->room;
+		m.place_len = target->room_len;
+	} else {
+		m.kind = HISTORY_PAIR;
+		m.place = pair;
+		m.place_len = history_pair_name(author, target->recipient, pair);
+	}
+	if (ref[0] != '\0') {
+		m.ref = ref;
+		m.ref_len = strlen(ref);
+	}
+	*out = history_writer_item(&m, &full);
+	if (*out)
+		return true;
+	if (full)
+		log_limited(
+		    LOG_CAUSE_HISTORY_FULL, MOSQ_LOG_ERR,
+		    "%u bytes wait to be written to the history (plugin_opt_history_queue_bytes): messages are "
+		    "refused",
+		    (unsigned)state.options->history_queue_bytes);
+	else
+		log_limited(LOG_CAUSE_MEMORY, MOSQ_LOG_ERR, "out of memory: a message is refused");
+	return false;
+}
+
+/* Keeps what a number was given to. */
+static void note(uint64_t n, const char *id)
+{
+	state.last = n;
+	memcpy(state.last_id, id, ULID_LEN);
+	state.last_id[ULID_LEN] = '\0';
+}
+
+uint64_t history_commit(struct history_item *item)
+{
+	char id[ULID_LEN + 1];
+	uint64_t n;
+
+	if (!item)
+		return 0;
+	n = history_writer_put(item, id);
+	note(n, id);
+	return n;
+}
+
+void history_abandon(struct history_item *item)
+{
+	if (item)
+		history_writer_drop(item);
+}
+
+void history_released(const char *id)
+{
+	uint64_t n;
+
+	if (!state.options)
+		return;
+	n = history_writer_renumber(id);
+	if (n > 0)
+		note(n, id);
+	else
+		log_limited(LOG_CAUSE_MEMORY, MOSQ_LOG_ERR,
+		            "out of memory: a message sent with QoS 2 keeps an early place in history");
+}
+
+uint64_t history_position(char id[ULID_LEN + 1])
+{
+	memcpy(id, state.last_id, sizeof(state.last_id));
+	return state.last;
+}
+
+uint64_t history_committed(void)
+{
+	return state.options ? history_writer_committed() : UINT64_MAX;
+}
+
+void history_tick(void)
+{
+	static const struct {
+		enum log_cause cause;
+		int level;
+		const char *what;
+	} lines[HISTORY_TROUBLES] = {
+	    [HISTORY_TROUBLE_WRITE] = {LOG_CAUSE_HISTORY_WRITE, MOSQ_LOG_ERR,
+	                               "cannot be written, messages wait in memory"},
+	    [HISTORY_TROUBLE_OVER] = {LOG_CAUSE_HISTORY_OVER, MOSQ_LOG_NOTICE, "is written again"},
+	    [HISTORY_TROUBLE_ROW] = {LOG_CAUSE_HISTORY_ROW, MOSQ_LOG_ERR, "does not take everything"},
+	    [HISTORY_TROUBLE_MISSING] = {LOG_CAUSE_HISTORY_MISSING, MOSQ_LOG_ERR, "is not where it was"},
+	    [HISTORY_TROUBLE_TRIM] = {LOG_CAUSE_HISTORY_TRIM, MOSQ_LOG_ERR,
+	                              "cannot be rid of old messages at present"},
+	};
+	char text[HISTORY_WHY_MAX];
+	unsigned long count;
+	int i;
+
+	if (!state.options || !history_writer_troubled())
+		return;
+	for (i = 0; i < HISTORY_TROUBLES; i++)
+		if (history_writer_trouble((enum history_trouble)i, &count, text))
+			log_limited(lines[i].cause, lines[i].level, "%s %s: %s", state.options->history_file,
+			            lines[i].what, text);
+}

@@ -1,0 +1,59 @@
+/*
+ * history.h - what the rest of the plugin knows of history: messages are kept in an SQLite file, by a thread
+ * of their own (history_writer.h), for bridges to read.
+ *
+ * Main thread only. Without plugin_opt_history_file every call is there and costs nothing.
+ *
+ * A message is prepared before anybody gets it, which is refused while the queue to the disk is full, and
+ * committed when it is on its way: that gives it its number, so numbers stand in the order in which messages
+ * were accepted. A message with QoS 2 is kept when it is accepted, and gets a new number when the broker
+ * releases it.
+ */
+#ifndef CHAT_HISTORY_H
+#define CHAT_HISTORY_H
+
+#include "common/identity.h"
+#include "common/ulid.h"
+#include "schema.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct history_item;
+struct options;
+
+/* Opens the file, goes on behind its ids, remembers its recent references (refs.h), starts the thread. False,
+ * and a line in the log, when it cannot. options: borrowed until history_stop. */
+bool history_start(const struct options *options);
+
+/* Writes what is queued, for two seconds at most; what is lost then is logged. May be called without a start.
+ */
+void history_stop(void);
+
+/* False when the message must be refused: the queue is full, or there is no memory, which is logged. Else
+ * *out is a place in the queue, or NULL without history. ref: "" for none; body: the canonical bytes, copied.
+ */
+bool history_prepare(const struct identity *author, const struct schema_target *target, const char *ref,
+                     const char *id, const char *body, size_t len, struct history_item **out);
+
+/* The message is on its way. Returns its number, 0 without history. */
+uint64_t history_commit(struct history_item *item);
+
+/* It is not. NULL is allowed. */
+void history_abandon(struct history_item *item);
+
+/* The broker releases the message with this id (ULID_LEN bytes), published with QoS 2. */
+void history_released(const char *id);
+
+/* The last number given, with that message's id; 0 and "" when nothing was ever kept. */
+uint64_t history_position(char id[ULID_LEN + 1]);
+
+/* Everything up to this number is on the disk (as far as plugin_opt_history_sync asks for it), or given up.
+ */
+uint64_t history_committed(void);
+
+/* Logs what the thread has met with. */
+void history_tick(void);
+
+#endif

@@ -1,0 +1,101 @@
+/*
+ * history_store.h - the history's database: one SQLite file, written here and nowhere else.
+ *
+ * A struct history_store belongs to one thread at a time. Nothing here calls the broker or logs; every call
+ * may wait for the disk, and up to busy_ms for somebody else who holds the database. Who made a transaction
+ * fail rolls it back: after any result but STORE_OK and STORE_NEVER the caller does.
+ *
+ * The file is made with mode 0600 and held with flock, so that no second broker writes into it.
+ */
+#ifndef CHAT_HISTORY_STORE_H
+#define CHAT_HISTORY_STORE_H
+
+#include "common/history_schema.h"
+#include "common/identity.h"
+#include "common/ulid.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define HISTORY_WHY_MAX 256
+#define HISTORY_TRIM_ROWS 500 /* that one step may remove */
+
+enum store_result {
+	STORE_OK,
+	STORE_BUSY,  /* somebody else holds the database */
+	STORE_FAULT, /* disk full, an I/O error, out of memory: may pass */
+	STORE_NEVER  /* this row will never get in; the transaction goes on */
+};
+
+struct history_store;
+
+struct history_store_config {
+	const char *path;
+	bool sync; /* a commit returns when the disk has it, not only the kernel */
+	uint32_t busy_ms;
+};
+
+/* A message as it is kept. All is borrowed for the call. */
+struct history_message {
+	uint64_t n;
+	const char *id; /* ULID_LEN bytes */
+	enum history_kind kind;
+	const char *place; /* name of the place */
+	size_t place_len;
+	const char *ref; /* NULL for none */
+	size_t ref_len;
+	const char *body;
+	size_t body_len;
+};
+
+/* What a recent message with a reference was. Borrowed for the call. */
+struct history_recent {
+	struct identity sender;
+	const char *ref;
+	size_t ref_len;
+	char id[ULID_LEN + 1];
+};
+
+/* Opens the file, or makes it. NULL, and why (what follows "<path>: ") when it cannot be had, is no such
+ * database, or one of a newer version. */
+struct history_store *history_store_open(const struct history_store_config *config,
+                                         char why[HISTORY_WHY_MAX]);
+
+/* NULL is allowed. What was not committed is not in it. */
+void history_store_close(struct history_store *store);
+
+/* The largest n and that message's id; the largest of all ids. 0 and "" where there is no message. As of
+ * opening. */
+uint64_t history_store_newest(const struct history_store *store, char id[ULID_LEN + 1]);
+const char *history_store_newest_id(const struct history_store *store);
+
+/* Calls back for each message since then (ms since 1970, by its id) that has a reference, in the order of
+ * ids. */
+enum store_result history_store_recent(struct history_store *store, uint64_t since_ms,
+                                       void (*each)(void *arg, const struct history_recent *recent),
+                                       void *arg);
+
+enum store_result history_store_begin(struct history_store *store);
+
+/* A message that stands there already under this n and this id is well. */
+enum store_result history_store_insert(struct history_store *store, const struct history_message *m);
+
+/* The message with this id gets another n. STORE_NEVER where there is none, or n is taken. */
+enum store_result history_store_renumber(struct history_store *store, const char *id, uint64_t n);
+
+enum store_result history_store_commit(struct history_store *store);
+void history_store_rollback(struct history_store *store);
+
+/* One step of removing what is older than before_ms (since 1970, by its id), and of the oldest what there is
+ * more of than keep: a transaction of its own, at most HISTORY_TRIM_ROWS messages, *removed of them now. */
+enum store_result history_store_trim(struct history_store *store, uint64_t before_ms, uint64_t keep,
+                                     unsigned *removed);
+
+/* False when the path leads to another file by now, or to none. */
+bool history_store_in_place(const struct history_store *store);
+
+/* What the last call that failed said. */
+const char *history_store_error(const struct history_store *store);
+
+#endif

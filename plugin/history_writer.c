@@ -1,0 +1,484 @@
+/*
+ * history_writer.c - the queue of messages on their way to the disk, and the thread that writes them.
+ */
+#include "history_writer.h"
+
+#include "clock.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define GAP_MS (HISTORY_FLUSH_MS / 2) /* between the beginnings of two transactions */
+#define BATCH_ITEMS 2000              /* of one transaction */
+#define RETRY_MIN_MS 10
+#define RETRY_MAX_MS 1000
+#define RETRY_STOP_MS 50      /* while stopping */
+#define BUSY_PATIENCE_MS 1000 /* that somebody else may hold the database before it is worth a line */
+#define AGE_CHECK_MS 10000
+
+enum task { INSERT, RENUMBER };
+
+struct history_item {
+	struct history_item *next;
+	size_t size;
+	enum task task;
+	struct history_message message; /* points into text; RENUMBER: n and id alone */
+	char text[];
+};
+
+struct list {
+	struct history_item *first, *last;
+};
+
+struct trouble {
+	unsigned long count;
+	char text[HISTORY_WHY_MAX];
+};
+
+/* The main thread's and the writer's. */
+static struct {
+	pthread_mutex_t mutex; /* of queue, stopping, stop_by_ms and troubles; held for a few instructions */
+	pthread_cond_t wake;
+	struct list queue;
+	bool stopping;
+	uint64_t stop_by_ms;
+	struct trouble troubles[HISTORY_TROUBLES];
+	atomic_uint troubled; /* a bit for each of them */
+	atomic_size_t bytes;
+	atomic_uint_fast64_t committed;
+} shared = {.mutex = PTHREAD_MUTEX_INITIALIZER};
+
+/* The main thread's alone. */
+static struct {
+	pthread_t thread;
+	uint64_t last; /* the newest number */
+	size_t queue_bytes;
+} state;
+
+/* The writer's alone, from its start to its end. */
+static struct {
+	struct history_writer_config config;
+	struct history_store *store; /* NULL while the file cannot be opened */
+	struct list taken;
+	uint64_t begun_ms;
+	uint64_t failing_since_ms; /* 0: not */
+	bool complained;
+	unsigned retry_ms;
+	uint64_t aged_ms; /* when what is too old was last looked for */
+	bool more_to_trim;
+	unsigned long lost;
+} writer;
+
+/* --- the main thread --- */
+
+struct history_item *history_writer_item(const struct history_message *m, bool *full)
+{
+	size_t size = sizeof(struct history_item) + ULID_LEN + m->place_len + m->ref_len + m->body_len;
+	struct history_item *item;
+	char *at;
+
+	*full = atomic_load(&shared.bytes) + size > state.queue_bytes;
+	if (*full)
+		return NULL;
+	item = malloc(size);
+	if (!item)
+		return NULL;
+	item->next = NULL;
+	item->size = size;
+	item->task = INSERT;
+	item->message = *m;
+	at = item->text;
+	item->message.id = memcpy(at, m->id, ULID_LEN);
+	at += ULID_LEN;
+	item->message.place = memcpy(at, m->place, m->place_len);
+	at += m->place_len;
+	if (m->ref)
+		item->message.ref = memcpy(at, m->ref, m->ref_len);
+	at += m->ref_len;
+	item->message.body = memcpy(at, m->body, m->body_len);
+	(void)atomic_fetch_add(&shared.bytes, size);
+	return item;
+}
+
+void history_writer_drop(struct history_item *item)
+{
+	(void)atomic_fetch_sub(&shared.bytes, item->size);
+	free(item);
+}
+
+static void append(struct list *list, struct history_item *item)
+{
+	if (list->last)
+		list->last->next = item;
+	else
+		list->first = item;
+	list->last = item;
+}
+
+static uint64_t put(struct history_item *item)
+{
+	bool first;
+
+	item->message.n = ++state.last;
+	(void)pthread_mutex_lock(&shared.mutex);
+	first = !shared.queue.first;
+	append(&shared.queue, item);
+	(void)pthread_mutex_unlock(&shared.mutex);
+	if (first)
+		(void)pthread_cond_signal(&shared.wake);
+	return state.last;
+}
+
+uint64_t history_writer_put(struct history_item *item, char id[ULID_LEN + 1])
+{
+	memcpy(id, item->message.id, ULID_LEN);
+	id[ULID_LEN] = '\0';
+	return put(item);
+}
+
+uint64_t history_writer_renumber(const char *id)
+{
+	struct history_item *item = calloc(1, sizeof(*item) + ULID_LEN);
+
+	if (!item)
+		return 0;
+	item->size = sizeof(*item) + ULID_LEN;
+	item->task = RENUMBER;
+	item->message.id = memcpy(item->text, id, ULID_LEN);
+	(void)atomic_fetch_add(&shared.bytes, item->size);
+	return put(item);
+}
+
+uint64_t history_writer_committed(void)
+{
+	return atomic_load(&shared.committed);
+}
+
+size_t history_writer_bytes(void)
+{
+	return atomic_load(&shared.bytes);
+}
+
+bool history_writer_troubled(void)
+{
+	return atomic_load_explicit(&shared.troubled, memory_order_relaxed) != 0;
+}
+
+bool history_writer_trouble(enum history_trouble which, unsigned long *count, char text[HISTORY_WHY_MAX])
+{
+	(void)pthread_mutex_lock(&shared.mutex);
+	(void)atomic_fetch_and(&shared.troubled, ~(1u << which));
+	*count = shared.troubles[which].count;
+	shared.troubles[which].count = 0;
+	memcpy(text, shared.troubles[which].text, HISTORY_WHY_MAX);
+	(void)pthread_mutex_unlock(&shared.mutex);
+	return *count > 0;
+}
+
+/* --- the writer's thread --- */
+
+static void report(enum history_trouble which, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void report(enum history_trouble which, const char *format, ...)
+{
+	char text[HISTORY_WHY_MAX];
+	va_list args;
+
+	va_start(args, format);
+	(void)vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	(void)pthread_mutex_lock(&shared.mutex);
+	shared.troubles[which].count++;
+	memcpy(shared.troubles[which].text, text, sizeof(text));
+	(void)atomic_fetch_or(&shared.troubled, 1u << which);
+	(void)pthread_mutex_unlock(&shared.mutex);
+}
+
+/* Waits for the condition until then at most; the mutex is held. */
+static void wait_until(uint64_t then_ms)
+{
+	struct timespec t = {.tv_sec = (time_t)(then_ms / 1000), .tv_nsec = (long)(then_ms % 1000) * 1000000};
+
+	(void)pthread_cond_timedwait(&shared.wake, &shared.mutex, &t);
+}
+
+/* When there is something to do next, as far as the writer knows. */
+static uint64_t next_turn(void)
+{
+	if (writer.failing_since_ms != 0)
+		return writer.begun_ms + writer.retry_ms;
+	if (shared.queue.first || writer.taken.first || writer.more_to_trim)
+		return writer.begun_ms + GAP_MS;
+	return writer.aged_ms + AGE_CHECK_MS;
+}
+
+/* Sleeps until there is something to do, and takes over what is queued. False: the time to stop, by *by_ms.
+ */
+static bool wait_for_work(uint64_t *by_ms)
+{
+	bool stopping;
+	uint64_t then;
+
+	(void)pthread_mutex_lock(&shared.mutex);
+	while (!shared.stopping) {
+		then = next_turn();
+		if (clock_monotonic_ms() >= then)
+			break;
+		wait_until(then);
+	}
+	stopping = shared.stopping;
+	*by_ms = shared.stop_by_ms;
+	if (shared.queue.first) {
+		if (writer.taken.last)
+			writer.taken.last->next = shared.queue.first;
+		else
+			writer.taken.first = shared.queue.first;
+		writer.taken.last = shared.queue.last;
+		shared.queue = (struct list){NULL, NULL};
+	}
+	(void)pthread_mutex_unlock(&shared.mutex);
+	return !stopping;
+}
+
+/* A transaction did not succeed. It will be tried again. */
+static void note_failure(enum store_result result, const char *why)
+{
+	uint64_t now = clock_monotonic_ms();
+
+	if (writer.failing_since_ms == 0) {
+		writer.failing_since_ms = now;
+		writer.retry_ms = RETRY_MIN_MS;
+	} else
+		writer.retry_ms = writer.retry_ms * 2 < RETRY_MAX_MS ? writer.retry_ms * 2 : RETRY_MAX_MS;
+	if (result == STORE_BUSY && now - writer.failing_since_ms < BUSY_PATIENCE_MS)
+		return;
+	writer.complained = true;
+	report(HISTORY_TROUBLE_WRITE, "%s", why);
+}
+
+static void note_success(void)
+{
+	if (writer.complained)
+		report(HISTORY_TROUBLE_OVER, "after %llu s",
+		       (unsigned long long)(clock_monotonic_ms() - writer.failing_since_ms + 999) / 1000);
+	writer.complained = false;
+	writer.failing_since_ms = 0;
+	writer.retry_ms = 0;
+}
+
+/* Sees to it that what is written is written into the file that the path leads to. */
+static bool have_store(void)
+{
+	char why[HISTORY_WHY_MAX], id[ULID_LEN + 1];
+	uint64_t newest;
+
+	if (writer.store && history_store_in_place(writer.store))
+		return true;
+	if (writer.store) {
+		report(HISTORY_TROUBLE_MISSING, "it was removed or replaced; what was in it is not known any more");
+		history_store_close(writer.store);
+	}
+	writer.store = history_store_open(&writer.config.store, why);
+	if (!writer.store) {
+		note_failure(STORE_FAULT, why);
+		return false;
+	}
+	newest = history_store_newest(writer.store, id);
+	if (!writer.taken.first || newest < writer.taken.first->message.n)
+		return true;
+	history_store_close(writer.store);
+	writer.store = NULL;
+	note_failure(STORE_FAULT, "the file that is there now holds later messages than this broker has sent: "
+	                          "restart the broker to go on with it");
+	return false;
+}
+
+static enum store_result write_item(const struct history_item *item, unsigned long *left_out)
+{
+	enum store_result result = item->task == INSERT
+	                               ? history_store_insert(writer.store, &item->message)
+	                               : history_store_renumber(writer.store, item->message.id, item->message.n);
+
+	if (result != STORE_NEVER)
+		return result;
+	(*left_out)++;
+	report(HISTORY_TROUBLE_ROW, "%s %.*s: %s", item->task == INSERT ? "message" : "the place of message",
+	       ULID_LEN, item->message.id, history_store_error(writer.store));
+	return STORE_OK;
+}
+
+/* The first items, up to and with this one, are done with. */
+static void forget_up_to(const struct history_item *last)
+{
+	struct history_item *item;
+	uint64_t n = last->message.n;
+	bool all = false;
+
+	while (!all) {
+		item = writer.taken.first;
+		all = item == last;
+		writer.taken.first = item->next;
+		(void)atomic_fetch_sub(&shared.bytes, item->size);
+		free(item);
+	}
+	if (!writer.taken.first)
+		writer.taken.last = NULL;
+	atomic_store(&shared.committed, n);
+}
+
+/* One transaction with the first of what is taken. */
+static bool write_batch(void)
+{
+	const struct history_item *item = writer.taken.first, *last = NULL;
+	enum store_result result;
+	unsigned long left_out = 0;
+	unsigned count;
+
+	if (!have_store())
+		return false;
+	result = history_store_begin(writer.store);
+	for (count = 0; result == STORE_OK && item && count < BATCH_ITEMS; count++) {
+		result = write_item(item, &left_out);
+		last = item;
+		item = item->next;
+	}
+	if (result == STORE_OK)
+		result = history_store_commit(writer.store);
+	if (result != STORE_OK) {
+		note_failure(result, history_store_error(writer.store));
+		history_store_rollback(writer.store);
+		return false;
+	}
+	note_success();
+	forget_up_to(last);
+	return true;
+}
+
+/* One step of removing what need not be kept. */
+static void trim(void)
+{
+	uint64_t now = clock_monotonic_ms(), real = clock_real_ms();
+	bool by_age = writer.more_to_trim || now - writer.aged_ms >= AGE_CHECK_MS;
+	unsigned removed = 0;
+
+	if (by_age)
+		writer.aged_ms = now;
+	if (!writer.store || !history_store_in_place(writer.store))
+		return;
+	if (history_store_trim(writer.store,
+	                       by_age && real > writer.config.keep_ms ? real - writer.config.keep_ms : 0,
+	                       writer.config.keep_messages, &removed) != STORE_OK)
+		report(HISTORY_TROUBLE_TRIM, "%s", history_store_error(writer.store));
+	writer.more_to_trim = removed == HISTORY_TRIM_ROWS;
+}
+
+/* The last try, until then. */
+static void write_rest(uint64_t by_ms)
+{
+	struct timespec pause = {.tv_nsec = RETRY_STOP_MS * 1000000L};
+	struct history_item *item;
+	bool written;
+
+	while (writer.taken.first) {
+		written = write_batch();
+		if (clock_monotonic_ms() >= by_ms)
+			break;
+		if (!written)
+			(void)nanosleep(&pause, NULL);
+	}
+	while (writer.taken.first) {
+		item = writer.taken.first;
+		writer.taken.first = item->next;
+		if (item->task == INSERT)
+			writer.lost++;
+		free(item);
+	}
+	writer.taken.last = NULL;
+}
+
+static void *run(void *unused)
+{
+	uint64_t by_ms;
+
+	(void)unused;
+	while (wait_for_work(&by_ms)) {
+		writer.begun_ms = clock_monotonic_ms();
+		if (writer.taken.first && !write_batch())
+			continue;
+		trim();
+	}
+	write_rest(by_ms);
+	history_store_close(writer.store);
+	writer.store = NULL;
+	return NULL;
+}
+
+/* --- start and stop, on the main thread --- */
+
+/* A thread that no signal is delivered to: they are the broker's. Returns 0 or an errno. */
+static int start_thread(void)
+{
+	pthread_condattr_t attributes;
+	sigset_t all, old;
+	int error;
+
+	error = pthread_condattr_init(&attributes);
+	if (error != 0)
+		return error;
+	error = pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+	if (error == 0)
+		error = pthread_cond_init(&shared.wake, &attributes);
+	(void)pthread_condattr_destroy(&attributes);
+	if (error != 0)
+		return error;
+	(void)sigfillset(&all);
+	error = pthread_sigmask(SIG_SETMASK, &all, &old);
+	if (error == 0) {
+		error = pthread_create(&state.thread, NULL, run, NULL);
+		(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+	}
+	if (error != 0)
+		(void)pthread_cond_destroy(&shared.wake);
+	else
+		(void)pthread_setname_np(state.thread, "chat-history");
+	return error;
+}
+
+bool history_writer_start(const struct history_writer_config *config, struct history_store *store)
+{
+	char id[ULID_LEN + 1];
+
+	memset(&writer, 0, sizeof(writer));
+	writer.config = *config;
+	writer.store = store;
+	writer.more_to_trim = true; /* what has grown old while no broker ran */
+	state.last = history_store_newest(store, id);
+	state.queue_bytes = config->queue_bytes;
+	shared.stopping = false;
+	memset(shared.troubles, 0, sizeof(shared.troubles));
+	atomic_store(&shared.troubled, 0);
+	atomic_store(&shared.bytes, 0);
+	atomic_store(&shared.committed, state.last);
+	if (start_thread() == 0)
+		return true;
+	history_store_close(store);
+	return false;
+}
+
+unsigned long history_writer_stop(void)
+{
+	(void)pthread_mutex_lock(&shared.mutex);
+	shared.stopping = true;
+	shared.stop_by_ms = clock_monotonic_ms() + HISTORY_STOP_MS;
+	(void)pthread_mutex_unlock(&shared.mutex);
+	(void)pthread_cond_signal(&shared.wake);
+	(void)pthread_join(state.thread, NULL);
+	(void)pthread_cond_destroy(&shared.wake);
+	return writer.lost;
+}

@@ -1,0 +1,78 @@
+/*
+ * history_writer.h - the queue of messages on their way to the disk, and the thread that writes them.
+ *
+ * All calls are the main thread's and none waits for the disk, but for history_writer_stop. The thread calls
+ * neither the broker nor its allocator and never logs: what goes wrong there is fetched with
+ * history_writer_trouble.
+ *
+ * What is in the queue is written in the order of history_writer_put, in transactions: the first message
+ * after a pause at once, then what has come meanwhile every half HISTORY_FLUSH_MS, so that with a disk that
+ * keeps up a message is committed within HISTORY_FLUSH_MS. A transaction that fails is rolled back and tried
+ * again, after at most a second, for as long as it takes; only the bound of the queue ends that, where it
+ * refuses what has not been accepted yet. A row that can never be stored is left out, counted and reported.
+ */
+#ifndef CHAT_HISTORY_WRITER_H
+#define CHAT_HISTORY_WRITER_H
+
+#include "history_store.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define HISTORY_FLUSH_MS 50
+#define HISTORY_STOP_MS 2000 /* the last try */
+
+struct history_item;
+
+struct history_writer_config {
+	struct history_store_config store; /* its path: borrowed until history_writer_stop */
+	size_t queue_bytes;                /* not yet written, in memory */
+	uint64_t keep_messages;
+	uint64_t keep_ms;
+};
+
+/* What the thread has to say; each with a line of text. */
+enum history_trouble {
+	HISTORY_TROUBLE_WRITE,   /* messages cannot be written at present */
+	HISTORY_TROUBLE_OVER,    /* now they can */
+	HISTORY_TROUBLE_ROW,     /* a message was left out */
+	HISTORY_TROUBLE_MISSING, /* the file is gone, or another */
+	HISTORY_TROUBLE_TRIM,    /* what is too old cannot be removed */
+	HISTORY_TROUBLES
+};
+
+/* Starts the thread. store: from history_store_open with the same config, becomes the thread's. False when
+ * there is no thread to be had: the store is closed then. */
+bool history_writer_start(const struct history_writer_config *config, struct history_store *store);
+
+/* Writes what is queued, for HISTORY_STOP_MS at most, ends the thread and closes the file. Returns how many
+ * messages were not written. */
+unsigned long history_writer_stop(void);
+
+/* A copy of the message (m->n counts for nothing) for which the queue has room, or NULL: *full tells whether
+ * there is none, or no memory. It must go to history_writer_put or history_writer_drop. */
+struct history_item *history_writer_item(const struct history_message *m, bool *full);
+void history_writer_drop(struct history_item *item);
+
+/* Queues it under the next number, which is returned, with the message's id in *id. */
+uint64_t history_writer_put(struct history_item *item, char id[ULID_LEN + 1]);
+
+/* Gives the message with this id (ULID_LEN bytes) the next number, behind everything queued. Never refused
+ * for the queue's bound; 0 when out of memory. */
+uint64_t history_writer_renumber(const char *id);
+
+/* Everything up to this number is on its way no more: committed, or left out. */
+uint64_t history_writer_committed(void);
+
+/* Bytes that are queued or being written. */
+size_t history_writer_bytes(void);
+
+/* True when there is any trouble to fetch; costs a look at one variable. */
+bool history_writer_troubled(void);
+
+/* True when there is some of this kind since the last call; text says what the last one was and *count how
+ * many. */
+bool history_writer_trouble(enum history_trouble which, unsigned long *count, char text[HISTORY_WHY_MAX]);
+
+#endif

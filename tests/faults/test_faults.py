@@ -1,0 +1,30 @@
+"""Fifty clients and a server to which things happen: nothing acked is lost, nothing comes twice, order is kept.
+
+CHAT_FAULT_SEED repeats a trial. tests/faults/run is the same for longer ones.
+"""
+
+import os
+import random
+
+import pytest
+
+import trial
+from harness.broker import MOSQUITTO, PLUGIN
+
+SEED = int(os.environ.get("CHAT_FAULT_SEED") or random.SystemRandom().randrange(1, 1 << 31))
+
+
+@pytest.fixture(autouse=True)
+def built():
+    for path in (MOSQUITTO, PLUGIN):
+        if not os.path.exists(path):
+            pytest.fail("%s is not there (build first, or set CHAT_BUILD_DIR)" % path)
+
+
+def test_nothing_happens():
+    """Without a fault there is no excuse: the clients themselves do nothing that needs one."""
+    assert trial.main(["--seed", str(SEED), "--seconds", "3", "--faults", "none"])
+
+
+def test_everything_happens():
+    assert trial.main(["--seed", str(SEED), "--seconds", "20"]), "see the table; CHAT_FAULT_SEED=%d repeats it" % SEED
