@@ -597,11 +597,11 @@ def test_the_end_of_a_replay_closes_nobody(brokers):
     # Pages end at different places.
     slow = [chat.raw_ws("u%d@example.com" % n, since=frames[n]["id"], receive_buffer=4096) for n in range(6)]
     chat.ws(C)  # asked to join behind them
-    live = say(chat, ["live %s" % text])
+    live = say(chat, ["live %d %s" % (n, text) for n in range(2)])
     for n, session in enumerate(slow):
         got = Replay(session, timeout=20 * FACTOR)
         rest = got.all()
-        while len(rest) < 120 - n:
+        while len(rest) < 121 - n:
             rest.append(session.next())
         assert raws(rest) == raws(frames[n + 1:] + live)
 
