@@ -19,8 +19,8 @@ from harness.websocket import session_path
 from harness.wire import (CONNACK, CONNECT, DISCONNECT, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, SUBACK, SUBSCRIBE,
                           read_varint, string, topic_level, varint, write_properties)
 
-from records import (DEVICE, DEVICE_SINCE, LIVE, MQTT5, OVER_MQTT, PAGE, REPLAY, WITH_SINCE, Connection, Message, Reader,
-                     receipt_of, text_of)
+from records import (DEVICE, DEVICE_SINCE, LIVE, MQTT5, OVER_MQTT, PAGE, REPLAY, WITH_SINCE, Connection, Message,
+                     Reader, receipt_of, text_of)
 
 OPEN = 8.0       # seconds until a session is in its rooms, a broker that stands still for two included
 RESEND = 6.0     # seconds without an answer on a living connection

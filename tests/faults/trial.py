@@ -5,7 +5,6 @@ import asyncio
 import json
 import os
 import random
-import re
 import signal
 import sqlite3
 import sys
@@ -22,7 +21,7 @@ ROOMS = ("alpha", "beta", "gamma")
 # kind, echo, qos: fifty clients are five times these.
 MIX = ((WS, False, 1), (WS, True, 1), (MQTT4, False, 1), (DEVICE, False, 1), (MQTT5, False, 1),
        (WS, False, 1), (DEVICE_SINCE, False, 1), (MQTT5, False, 2), (DEVICE_SINCE, True, 1), (MQTT4, False, 1))
-GUESTS = ((WS, MQTT5))
+GUESTS = (WS, MQTT5)
 BACK = 15.0      # seconds until everybody is back and everything acked, after the last fault
 QUIET = 1.0      # nothing came for so long: all is here
 PRESENCE = 5.0   # seconds after the last fault in which the list of who is here becomes true
@@ -330,7 +329,8 @@ class Trial:
         receipts = sum(len(r.receipts) for r in readers)
         replayed = sum(1 for r in readers for one in r.receipts if one.channel == REPLAY)
         self.say()
-        self.say("%d messages sent, %d acked, %s in history; %d receipts (%d by replay), %d connections; compared in %.1f s" % (
+        self.say("%d messages sent, %d acked, %s in history; %d receipts (%d by replay), %d connections; "
+                 "compared in %.1f s" % (
             len(run.messages), len(acked), "none" if run.rows is None else len(run.rows), receipts, replayed,
             sum(len(r.connections) for r in readers), time.monotonic() - began))
 
@@ -346,7 +346,8 @@ class Trial:
         for line in checker.table(self.found):
             self.say("  " + line)
         if bad:
-            self.say("FAILED with --seed %d --seconds %d --clients %d --rate %d --faults %s; the broker's folder: %s" % (
+            self.say("FAILED with --seed %d --seconds %d --clients %d --rate %d --faults %s; "
+                     "the broker's folder: %s" % (
                 self.options.seed, self.options.seconds, self.options.clients, self.options.rate,
                 ",".join(self.options.faults) or "none", self.server.folder))
         else:
