@@ -83,9 +83,9 @@ static void wait_for_writer(struct history_reader *r, struct history_question *q
 	if (now >= q->give_up_ms) {
 		static struct log_limit limit;
 		log_limited(&limit, now, LOG_LEVEL_WARNING,
-		            "history lags behind by more than %d ms: a replay is given without its last messages",
+		            "history lags behind by more than %d ms: it is read without the last messages",
 		            HISTORY_WAIT_MS);
-		q->replay.impatient = true;
+		q->replay.impatient = q->page.impatient = true;
 	}
 	q->next = r->behind;
 	r->behind = q;
@@ -159,10 +159,52 @@ static void start_work(struct history_reader *r)
 	}
 }
 
+/* ---- the position of a page ------------------------------------------------------------------ */
+
+static void unlist_unplaced(struct history_question *q)
+{
+	struct history_question **at = &q->reader->unplaced;
+	while (*at != q)
+		at = &(*at)->next;
+	*at = q->next;
+}
+
+static void on_position(struct sync_question *question, struct mqtt_span rest, struct mqtt_span body)
+{
+	struct history_question *q = (struct history_question *)question; /* its first member */
+	char id[ULID_LEN + 1];
+	(void)body;
+	unlist_unplaced(q);
+	q->status = HISTORY_FAILED;
+	if (!sync_read_position(rest, &q->page.upto, id)) {
+		answer(q->reader, q);
+		return;
+	}
+	append(q->reader, q);
+	start_work(q->reader);
+}
+
+static void on_position_lost(struct sync_question *question)
+{
+	struct history_question *q = (struct history_question *)question;
+	unlist_unplaced(q);
+	q->status = HISTORY_FAILED;
+	answer(q->reader, q);
+}
+
 void history_submit(struct history_reader *r, struct history_question *q)
 {
-	append(r, q);
-	start_work(r);
+	q->reader = r;
+	q->position.on_answer = on_position;
+	q->position.on_lost = on_position_lost;
+	/* without a connection to the broker nothing new is accepted: what is there is all there is */
+	if (q->is_replay || !sync_ask(&r->bridge->sync, &q->position, "position")) {
+		append(r, q);
+		start_work(r);
+		return;
+	}
+	q->next = r->unplaced;
+	r->unplaced = q;
 }
 
 /* ---- life ------------------------------------------------------------------------------------- */
@@ -187,6 +229,9 @@ void history_reader_stop(struct history_reader *r)
 	uv_close((uv_handle_t *)&r->timer, NULL);
 	free_list(&r->first);
 	free_list(&r->behind);
+	for (struct history_question *q = r->unplaced; q != NULL; q = q->next)
+		sync_forget(&r->bridge->sync, &q->position);
+	free_list(&r->unplaced);
 	r->last = NULL;
 }
 

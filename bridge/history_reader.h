@@ -9,13 +9,16 @@
  * of questions is bounded by those who ask: one replay for each session, a few pages
  * for each session, one for each HTTP visitor.
  *
- * A replay whose last messages are not written yet waits here, at most HISTORY_WAIT_MS; then it is given
- * as it is, complete:false.
+ * What was accepted before a question counts for its answer, although it is written a moment later: a page
+ * first asks the plugin how far history goes (the asker of a replay has done so), and both wait here until
+ * that much is written, at most HISTORY_WAIT_MS; then they are given as they are, a replay with
+ * complete:false.
  */
 #ifndef CHAT_BRIDGE_HISTORY_READER_H
 #define CHAT_BRIDGE_HISTORY_READER_H
 
 #include "bridge/history_db.h"
+#include "bridge/sync.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -26,6 +29,8 @@ struct bridge;
 #define HISTORY_WAIT_MS 2000
 
 struct history_question {
+	struct sync_question position; /* first: an answer finds the question by it */
+	struct history_reader *reader; /* where it was submitted */
 	bool is_replay;
 	struct history_replay replay;
 	struct history_page page;
@@ -44,6 +49,7 @@ struct history_reader {
 	struct history_question *first, *last; /* asked, not with the worker yet */
 	struct history_question *with_worker;  /* touched by the worker alone while `working` */
 	struct history_question *behind;       /* asked again at the next tick of the timer */
+	struct history_question *unplaced;     /* pages whose position is awaited */
 	bool working, stopping;
 	uv_work_t work;
 	uv_timer_t timer;

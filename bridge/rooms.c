@@ -277,7 +277,7 @@ void rooms_typing(struct rooms *r, struct room *room, const char *payload, size_
 	(void)chunk_append_frame(c, FRAME_TEXT, payload, len);
 	for (uint32_t i = 0; i < room->member_count; i++) {
 		struct session *s = room->members[i];
-		if (s->wants_typing && s->state == SESSION_OPEN && !is_own_typing(s, payload, len))
+		if (s->wants_typing && s->state == SESSION_OPEN && !s->silent && !is_own_typing(s, payload, len))
 			session_send_shared(s, c, 0, c->len);
 	}
 	chunk_release(c);
@@ -325,7 +325,7 @@ static void flush_room(struct rooms *r, struct room *room)
 		if (i + 4 < room->member_count)
 			__builtin_prefetch(room->members[i + 4]);
 		struct session *s = room->members[i];
-		if (s->state == SESSION_CLOSING || s->state == SESSION_GONE || s->own_rooms)
+		if (s->state == SESSION_CLOSING || s->state == SESSION_GONE || s->own_rooms || s->silent)
 			continue;
 		r->deliveries += room->frame_count;
 		r->writes++;

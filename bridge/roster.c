@@ -210,6 +210,8 @@ void roster_leave(struct roster *r, struct session *s)
 	struct presence_place *place = &s->presence;
 	if (!place->listed)
 		return;
+	if (r->feeding == s)
+		r->feeding = place->next;
 	if (place->prev != NULL)
 		place->prev->presence.next = place->next;
 	else
@@ -248,10 +250,12 @@ static void settle(struct roster *r)
 	r->snapshot = NULL;
 }
 
-static void feed_all(struct roster *r)
+/* due: what every reader should have by now: the bytes published before the step that is being made. */
+static void feed_all(struct roster *r, uint64_t due)
 {
-	for (struct session *s = r->readers, *next; s != NULL; s = next) {
-		next = s->presence.next;
+	/* one that is closed here may change who else reads */
+	for (struct session *s = r->readers; s != NULL; s = r->feeding) {
+		r->feeding = s->presence.next;
 		if (session_leaving(s)) {
 			roster_leave(r, s);
 			continue;
@@ -260,7 +264,7 @@ static void feed_all(struct roster *r)
 			start_reading(r, s);
 		else
 			roster_feed(s);
-		if (s->presence.at != NULL && r->last->end - s->presence.at->end > r->bridge->settings.outbox_bytes)
+		if (s->presence.at != NULL && s->presence.at->end + r->bridge->settings.outbox_bytes < due)
 			session_close(s, CLOSE_TOO_SLOW, "too slow, resume with since");
 	}
 }
@@ -282,6 +286,7 @@ static bool publish(struct roster *r)
 		if (p->online != p->shown)
 			entries[n++] = (struct presence_entry){p->address, p->len, p->online, p->ms};
 	struct piece *last = r->last;
+	uint64_t due = r->published_bytes;
 	bool fine = entries != NULL && append_frames(r, &last, entries, n, true);
 	free(entries);
 	if (last != r->last) {
@@ -292,7 +297,7 @@ static bool publish(struct roster *r)
 	settle(r);
 	if (!fine)
 		lose_readers(r);
-	feed_all(r);
+	feed_all(r, due);
 	return n > 0;
 }
 
@@ -410,7 +415,7 @@ static void on_answer(struct sync_question *q, struct mqtt_span rest, struct mqt
 	r->visited = true;               /* which was asked for first */
 	r->complete = true;
 	settle(r);
-	feed_all(r);
+	feed_all(r, r->published_bytes);
 }
 
 /* The broker may have kept, over a crash, that people are online who are not. Looking through it is for the

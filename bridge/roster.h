@@ -10,7 +10,7 @@
  * then every step after it. Snapshots and steps are made once, as pieces of whole frames in one
  * list that all readers walk, each as fast as its socket takes it: a piece goes into an outbox only where
  * the outbox has room, and lives until the last reader has passed it. A reader that is more than
- * outbox_bytes of changes behind, or does not move for outbox_ms, is closed with 4001.
+ * outbox_bytes behind when the next step is made, or does not move for outbox_ms, is closed with 4001.
  *
  * Cost: a change is one hash lookup; a step, its frames once and one reference for each reader.
  */
@@ -49,8 +49,9 @@ struct roster {
 	struct piece *snapshot; /* leads to what has been published; NULL: to be made */
 	uint64_t published_bytes;
 	struct session *readers;
-	struct chunk *users; /* what GET /users says; NULL: to be made */
-	uint64_t users_ms;   /* when that was made */
+	struct session *feeding; /* while all are fed: the next */
+	struct chunk *users;     /* what GET /users says; NULL: to be made */
+	uint64_t users_ms;       /* when that was made */
 	bool users_stale;
 };
 

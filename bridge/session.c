@@ -201,6 +201,17 @@ static bool check_own_seq(struct session *s, struct membership *m, uint64_t seq)
 	return fine;
 }
 
+/* The publish as a frame: one reference, or NULL and the session is being closed. */
+static struct chunk *make_frame(struct session *s, const struct mqtt_publish *p)
+{
+	struct chunk *c = chunk_new(frame_size(p->payload.len));
+	if (c == NULL)
+		session_close(s, CLOSE_INTERNAL, "out of memory");
+	else
+		(void)chunk_append_frame(c, FRAME_TEXT, p->payload.at, p->payload.len); /* made to fit */
+	return c;
+}
+
 static void on_message(struct session *s, const struct topic *topic, const struct mqtt_publish *p)
 {
 	struct message_marks marks = message_marks_read(p, s->bridge->settings.index);
@@ -219,14 +230,20 @@ static void on_message(struct session *s, const struct topic *topic, const struc
 	}
 	if (marks.origin == s->number && !s->echo)
 		return;
-	s->bridge->rooms.deliveries++;
-	struct chunk *c = chunk_new(frame_size(p->payload.len));
-	if (c == NULL) {
-		session_close(s, CLOSE_INTERNAL, "out of memory");
+	if (s->silent)
 		return;
-	}
-	(void)chunk_append_frame(c, FRAME_TEXT, p->payload.at, p->payload.len); /* made to fit */
-	session_deliver(s, room, c, 0, c->len, marks.late);
+	s->bridge->rooms.deliveries++;
+	struct chunk *c = make_frame(s, p);
+	if (c != NULL)
+		session_deliver(s, room, c, 0, c->len, marks.late);
+	chunk_release(c);
+}
+
+static void pass_on(struct session *s, const struct mqtt_publish *p)
+{
+	struct chunk *c = make_frame(s, p);
+	if (c != NULL)
+		session_send_in_order(s, c, 0, c->len);
 	chunk_release(c);
 }
 
@@ -241,14 +258,17 @@ static void on_publish(struct session *s, const struct mqtt_publish *p)
 			mqtt_link_commit(&s->link, mqtt_encode_puback(at, 4, p->packet_id, 0));
 	}
 	struct topic topic = topic_parse(root, strlen(root), p->topic.at, p->topic.len);
-	if (topic.kind == TOPIC_ROOM || topic.kind == TOPIC_INBOX)
-		on_message(s, &topic, p);
-	else if (topic.kind == TOPIC_NOTICES && p->payload.len > 0 && p->payload.at[0] != '{')
+	bool notice = topic.kind == TOPIC_NOTICES;
+	if (notice && p->payload.len > 0 && p->payload.at[0] != '{')
 		replay_own_position(s, p->payload.at, p->payload.len);
+	else if (notice && s->state < SESSION_OPEN)
+		return; /* an answer to the device's last connection, which has nothing to ask for yet on this one */
+	else if (topic.kind == TOPIC_ROOM || topic.kind == TOPIC_INBOX)
+		on_message(s, &topic, p);
 	else if (topic.kind == TOPIC_USER_TYPING && !s->wants_typing)
 		session_forget_typing(s);
-	else
-		session_send_text(s, p->payload.at, p->payload.len);
+	else if (notice || !s->silent)
+		pass_on(s, p);
 }
 
 static void on_packet(struct mqtt_link *link, const struct mqtt_packet *packet)
@@ -332,9 +352,11 @@ static bool owes_publishes(const struct session *s)
 
 static void uncount(struct session *s)
 {
-	if (s->counted)
-		s->who->count--;
+	if (!s->counted)
+		return;
 	s->counted = false;
+	s->who->count--;
+	sessions_choose(&s->bridge->sessions, s->who);
 }
 
 void session_close(struct session *s, enum close_code code, const char *reason)
@@ -479,6 +501,7 @@ void sessions_resume(struct sessions *all)
 		struct session *s = all->resuming;
 		all->resuming = s->next_resuming;
 		s->resuming = false;
+		sessions_choose(all, s->who);
 		session_input_resume(s);
 	}
 }

@@ -97,8 +97,10 @@ struct session {
 	char *home_room; /* NULL: the server's default room */
 	char since[ULID_LEN + 1];
 	bool echo, wants_presence, wants_typing;
+	bool ready_sent;
 	bool persistent;        /* a named device: the broker keeps what it misses */
 	bool own_rooms;         /* it subscribes its rooms itself (fanout session, and every device) */
+	bool silent;            /* `sessions latest`: a newer one of the identity receives instead */
 	bool blocked;           /* libwebsockets holds a partial write */
 	bool dirty;             /* on the list of sessions with something to send */
 	bool rx_stopped;        /* the socket is not read */
@@ -202,6 +204,12 @@ void session_send_text(struct session *s, const char *payload, size_t len);
 void session_deliver(struct session *s, const struct room *room, struct chunk *c, uint32_t start,
                      uint32_t end, bool late);
 
+/* The ready frame, to those who opted in to any event. Once. */
+void session_send_ready(struct session *s);
+
+/* A frame from the broker, behind the ready frame. */
+void session_send_in_order(struct session *s, struct chunk *c, uint32_t start, uint32_t end);
+
 /* What was held for the ready frame. */
 void session_send_early(struct session *s);
 
@@ -282,6 +290,11 @@ void sessions_remove(struct sessions *all, struct session *s);
 /* Sets s->who. False when out of memory. */
 bool sessions_add_identity(struct session *s, const struct identity *identity);
 void sessions_remove_identity(struct session *s);
+
+/* With `sessions latest`: of the identity's open sessions the newest receives, the others are silent:
+ * messages, typing and presence pass them by, what answers their own frames does not. Called when one of
+ * them opens or ends. */
+void sessions_choose(struct sessions *all, struct identity_sessions *who);
 
 /* Random, or for a named device the same for every session of it on any of this broker's
  * bridges: the broker then lets the newer one replace the older. */

@@ -31,7 +31,8 @@ struct history_asked {
 struct asked_for {
 	struct history_page page;
 	char with[IDENTITY_MAX + 1];
-	const char *fault_field;
+	const char *fault_field;           /* NULL: none can be named */
+	char unknown[REPLY_FIELD_MAX + 1]; /* where fault_field may point */
 };
 
 struct values {
@@ -39,7 +40,7 @@ struct values {
 	struct json_member member[FIELDS];
 };
 
-static enum chat_error read_members(const char *text, size_t len, struct values *v, const char **field)
+static enum chat_error read_members(const char *text, size_t len, struct values *v, struct asked_for *out)
 {
 	struct json_reader reader;
 	struct json_member m;
@@ -50,11 +51,14 @@ static enum chat_error read_members(const char *text, size_t len, struct values 
 		while (i < FIELDS && !json_span_equals(m.key, m.key_len, m.key_escaped, field_names[i]))
 			i++;
 		if (i == FIELDS) {
-			if (error == CHAT_OK)
+			if (error == CHAT_OK) {
 				error = CHAT_ERROR_UNKNOWN_FIELD;
+				if (reply_field_name(m.key, m.key_len, m.key_escaped, out->unknown))
+					out->fault_field = out->unknown;
+			}
 		} else if (v->present[i]) {
 			error = CHAT_ERROR_DUPLICATE_KEY;
-			*field = field_names[i];
+			out->fault_field = field_names[i];
 		} else {
 			v->present[i] = true;
 			v->member[i] = m;
@@ -133,7 +137,7 @@ static enum chat_error read_question(const struct session *s, const char *text, 
                                      struct asked_for *out)
 {
 	struct values v = {.present = {false}};
-	enum chat_error error = read_members(text, len, &v, &out->fault_field);
+	enum chat_error error = read_members(text, len, &v, out);
 	if (error != CHAT_OK)
 		return error;
 	for (int i = 0; i < FIELDS; i++) {

@@ -40,18 +40,6 @@ struct frame_view {
 	struct json_member field[FIELD_COUNT];
 };
 
-/* A name that is fit for the `field` of an error: 1 to 64 printable ASCII characters. */
-static void keep_name(const struct json_member *m, char out[REPLY_FIELD_MAX + 1])
-{
-	if (m->key_escaped || m->key_len > REPLY_FIELD_MAX)
-		return;
-	for (size_t i = 0; i < m->key_len; i++)
-		if (m->key[i] < 0x20 || m->key[i] > 0x7e)
-			return;
-	memcpy(out, m->key, m->key_len);
-	out[m->key_len] = '\0';
-}
-
 static struct frame_view view_frame(const char *text, size_t len)
 {
 	struct frame_view v = {0};
@@ -66,7 +54,7 @@ static struct frame_view view_frame(const char *text, size_t len)
 			i++;
 		if (i == FIELD_COUNT) {
 			if (!v.other)
-				keep_name(&member, v.other_name);
+				(void)reply_field_name(member.key, member.key_len, member.key_escaped, v.other_name);
 			v.other = true;
 		} else if (v.present[i]) {
 			v.twice = true;

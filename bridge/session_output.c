@@ -71,26 +71,31 @@ void session_send_early(struct session *s)
 }
 
 /* What a device has missed comes from the broker before the session is in all its rooms; the client gets it
- * behind its ready frame. Too much of it leaves before: nothing is lost for an order that says little. */
+ * behind its ready frame. Where it is too much to hold, that frame does not wait for the broker's last word.
+ */
 static bool hold_early(struct session *s, struct chunk *c, uint32_t start, uint32_t end)
 {
-	if (!s->wants_presence && !s->wants_typing)
+	if (s->ready_sent || (!s->wants_presence && !s->wants_typing))
 		return false;
 	if (s->early.bytes + (end - start) <= s->bridge->settings.outbox_bytes / 2 &&
 	    outbox_push(&s->early, c, start, end))
 		return true;
+	session_send_ready(s);
 	session_send_early(s);
 	return false;
+}
+
+void session_send_in_order(struct session *s, struct chunk *c, uint32_t start, uint32_t end)
+{
+	if (s->state >= SESSION_OPEN || !s->persistent || !hold_early(s, c, start, end))
+		session_send_shared(s, c, start, end);
 }
 
 void session_deliver(struct session *s, const struct room *room, struct chunk *c, uint32_t start,
                      uint32_t end, bool late)
 {
-	if (s->replay != NULL && replay_takes(s, room, c, start, end, late))
-		return;
-	if (s->state < SESSION_OPEN && s->persistent && hold_early(s, c, start, end))
-		return;
-	session_send_shared(s, c, start, end);
+	if (s->replay == NULL || !replay_takes(s, room, c, start, end, late))
+		session_send_in_order(s, c, start, end);
 }
 
 void session_write_now(struct session *s, struct chunk *c, uint32_t start, uint32_t end)

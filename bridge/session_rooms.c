@@ -110,8 +110,11 @@ void session_leave_rooms(struct session *s)
 		drop_room(s, &s->rooms[s->room_count - 1]);
 }
 
-static void send_ready(struct session *s)
+void session_send_ready(struct session *s)
 {
+	if (s->ready_sent || (!s->wants_presence && !s->wants_typing))
+		return;
+	s->ready_sent = true;
 	char frame[SESSION_ROOMS_MAX * (ROOM_MAX + 3) + IDENTITY_MAX * 2 + 64];
 	char *at = frame;
 	at = stpcpy(at, "{\"type\":\"ready\",\"user\":\"");
@@ -157,8 +160,7 @@ void session_check_joined(struct session *s)
 		if (!s->rooms[i].ready)
 			return;
 	s->state = SESSION_OPEN;
-	if (s->wants_presence || s->wants_typing)
-		send_ready(s);
+	session_send_ready(s);
 	if (s->wants_presence)
 		roster_join(&s->bridge->roster, s);
 	session_send_early(s);

@@ -103,3 +103,15 @@ size_t reply_recipient_offline(enum chat_language language, const char *sender, 
 	put(&w, language == CHAT_SPANISH ? " no está conectado\"" : " is not connected\"");
 	return finish(&w, out);
 }
+
+bool reply_field_name(const char *key, size_t len, bool escaped, char out[REPLY_FIELD_MAX + 1])
+{
+	if (escaped || len == 0 || len > REPLY_FIELD_MAX)
+		return false;
+	for (size_t i = 0; i < len; i++)
+		if (key[i] < 0x20 || key[i] > 0x7e)
+			return false;
+	memcpy(out, key, len);
+	out[len] = '\0';
+	return true;
+}

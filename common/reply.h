@@ -10,6 +10,7 @@
 
 #include "common/errors.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #define REPLY_MAX 2048     /* bytes of any reply with everything in it escaped */
@@ -23,6 +24,10 @@ size_t reply_ack(const char *ref, size_t ref_len, const char *id, const char *ti
 /* {"type":"error","code":C,"message":TEXT,"sender":S,"field":F,"ref":R}; field and ref may be NULL. */
 size_t reply_error(enum chat_error error, enum chat_language language, const char *sender, const char *field,
                    const char *ref, size_t ref_len, char *out, size_t cap);
+
+/* A member's raw name as the `field` of an error, NUL-terminated: 1 to REPLY_FIELD_MAX printable ASCII
+ * characters without escapes. False, and nothing written, where it is none. */
+bool reply_field_name(const char *key, size_t len, bool escaped, char out[REPLY_FIELD_MAX + 1]);
 
 /* {"type":"system","code":"recipient_offline","sender":S,"message":"bob@x.org is not connected"} */
 size_t reply_recipient_offline(enum chat_language language, const char *sender, const char *recipient,

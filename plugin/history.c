@@ -138,8 +138,8 @@ bool history_prepare(const struct identity *author, const struct schema_target *
 	if (full)
 		log_limited(
 		    LOG_CAUSE_HISTORY_FULL, MOSQ_LOG_ERR,
-		    "history cannot be written fast enough: %u bytes wait (plugin_opt_history_queue_bytes), and "
-		    "messages are refused",
+		    "%u bytes wait to be written to the history (plugin_opt_history_queue_bytes): messages are "
+		    "refused",
 		    (unsigned)state.options->history_queue_bytes);
 	else
 		log_limited(LOG_CAUSE_MEMORY, MOSQ_LOG_ERR, "out of memory: a message is refused");

@@ -52,7 +52,8 @@ static struct {
 	size_t ghosts;                  /* entries noted as such */
 	bool ghosts_left_out;
 	uint64_t flushed_ms;
-	uint64_t settled_ms; /* from here on ghosts are corrected */
+	bool ticked;
+	uint64_t settled_ms; /* from here on ghosts are corrected; counted from the first tick */
 	char started_at[TIMESTAMP_LEN + 1];
 	char *page; /* for the bridges; NULL or from mosquitto_malloc with ROSTER_PUBLISH_MAX bytes */
 	size_t page_len;
@@ -62,7 +63,6 @@ void presence_start(const struct options *options)
 {
 	memset(&state, 0, sizeof(state));
 	state.options = options;
-	state.settled_ms = clock_monotonic_ms() + options->presence_grace_ms;
 	timestamp_format(clock_real_ms(), state.started_at);
 }
 
@@ -304,14 +304,18 @@ void presence_tick(uint64_t now_ms)
 {
 	struct presence *p;
 	unsigned n;
-	bool ok;
+	bool ok = true;
 
+	/* Nobody can come before the broker's loop runs, which waits for the bridges. */
+	if (!state.ticked)
+		state.settled_ms = now_ms + state.options->presence_grace_ms;
+	state.ticked = true;
 	if (now_ms - state.flushed_ms < PRESENCE_FLUSH_MS)
 		return;
 	state.flushed_ms = now_ms;
-	ok = send_page(); /* which an earlier flush could not */
 	for (n = 0; ok && n < PRESENCE_FLUSH_CHANGES && (p = next_due(now_ms)); n++)
 		ok = settle(p);
+	/* With what an earlier flush could not send. */
 	if (!send_page() || !ok)
 		log_limited(LOG_CAUSE_MEMORY, MOSQ_LOG_ERR, "out of memory: news of who is online is late");
 	if (state.ghosts_left_out && state.ghosts == 0)

@@ -9,8 +9,8 @@
  *
  * Ghosts: a broker that has crashed finds in its database retained events of people who were online then.
  * Nothing that this process has not announced passes as online, which presence_shows decides for each
- * delivery. What it refuses it notes, and after a settling time of presence_grace from the start whoever is
- * noted and has not come is announced as offline, which replaces the retained event and reaches the
+ * delivery. What it refuses it notes, and after a settling time of presence_grace from the first tick whoever
+ * is noted and has not come is announced as offline, which replaces the retained event and reaches the
  * subscribers who were told otherwise before the crash.
  *
  * Memory: one entry for each identity that is online, in its grace, or noted as a ghost (at most

@@ -13,9 +13,8 @@ from harness.dialogue import wait_for
 A, B = "alice@example.com", "bob@example.com"
 
 NOT_IN_THIS_VERSION = [
-    "history_file", "history_days", "history_messages", "history_sync", "history_queue_bytes", "token_key_file",
-    "token_jwks_file", "token_issuer", "token_audience", "token_email_claim", "tls_cert_file", "tls_key_file", "peers",
-    "metrics", "web_root", "chat_config", "trusted_proxies",
+    "token_key_file", "token_jwks_file", "token_issuer", "token_audience", "token_email_claim", "tls_cert_file",
+    "tls_key_file", "peers", "metrics", "web_root", "chat_config", "trusted_proxies",
 ]
 
 
@@ -76,6 +75,11 @@ def test_the_line_is_named(brokers):
     ("session_expiry", "300"), ("session_expiry", "31d"), ("session_expiry", "-1s"), ("session_expiry", "never"),
     ("presence_grace", "3"), ("presence_grace", "11m"), ("presence_grace", "-1s"), ("presence_grace", "0"),
     ("presence_grace", "soon"),
+    ("history_file", "chat.db"), ("history_file", "off"),
+    ("history_days", "30"), ("history_days", "0d"), ("history_days", "month"), ("history_days", "-1d"),
+    ("history_messages", "0"), ("history_messages", "all"), ("history_messages", "-1"), ("history_messages", "1g"),
+    ("history_messages", "99999999m"), ("history_sync", "yes"), ("history_sync", "ON"), ("history_sync", "full"),
+    ("history_queue_bytes", "1k"), ("history_queue_bytes", "2g"), ("history_queue_bytes", "16mb"),
 ])
 def test_malformed_values(brokers, option, value):
     refuses(brokers, option, value)
@@ -109,7 +113,8 @@ def test_the_broker_socket_is_required(brokers):
     {"max_message_chars": "1", "max_frame_bytes": "1k", "header_timeout": "1500ms", "bridges": "2", "rate_messages": "5/s burst 7",
      "rate_connects": "5/s", "max_sessions": "5", "max_sessions_per_user": "1", "outbox_bytes": "64k", "outbox_seconds": "1s",
      "ping_interval": "1m", "ping_timeout": "2s", "notices": "es", "system_sender": "Casa", "auth": "none", "fanout": "session",
-     "allowed_origins": "https://a.example,http://localhost:3000", "other_topics": "allow", "unknown_fields": "drop"},
+     "allowed_origins": "https://a.example,http://localhost:3000", "other_topics": "allow", "unknown_fields": "drop",
+     "history_days": "90s", "history_messages": "500k", "history_sync": "on", "history_queue_bytes": "1m"},
     {"room": "lobby ", "fanout": " shared", "allowed_origins": "none"},
     {"sessions": "all", "bridges": "2", "session_expiry": "30d", "presence_grace": "10m"},
     {"sessions": "latest", "bridges": "1", "session_expiry": "0s", "presence_grace": "0s"},

@@ -591,7 +591,9 @@ def make_open(path):
 
 
 def make_link(path):
-    make_short(path + ".other")
+    with open(path + ".other", "w") as f:
+        f.write("a" * 64 + "\n")
+    os.chmod(path + ".other", 0o600)
     os.symlink(path + ".other", path)
 
 

@@ -1,0 +1,208 @@
+"""plugin_opt_sessions latest: only the newest session of an address receives; older ones stay open and silent."""
+
+import pytest
+
+from harness.dialogue import ABSENT, MARKER, TIMEOUT, Closed, wait_for
+
+A, B, C = "alice@example.com", "bob@example.com", "carol@example.com"
+LATEST = {"sessions": "latest"}
+FANOUTS = ["shared", "session"]
+
+
+@pytest.fixture(params=FANOUTS)
+def chat(request, brokers):
+    return brokers(options=dict(LATEST, fanout=request.param))
+
+
+def goes_to(chat, one, *others, sender=C):
+    """A room message and a direct one reach that session and none of the others."""
+    author = chat.ws(sender)
+    author.send({"message": "to all"})
+    one.expect_message("to all", sender)
+    author.send({"message": "psst", "to": A})
+    one.expect_message("psst", sender, to=A)
+    author.close()
+    one.expect_nothing()
+    for other in others:
+        silent(other)
+
+
+def silent(session):
+    """Nothing has come and nothing comes but the answer to its own frame."""
+    assert session.events.empty(), session.events.get()
+    session.sync()
+
+
+def gone(chat, n):
+    wait_for(lambda: len([line for line in chat.log().splitlines() if "session of %s closed" % A in line]) >= n,
+             "%d sessions of %s have ended" % (n, A))
+
+
+def test_the_newest_receives(chat):
+    first = chat.ws(A)
+    goes_to(chat, first)
+    second = chat.ws(A)
+    goes_to(chat, second, first)
+    third = chat.ws(A)
+    goes_to(chat, third, first, second)
+
+
+def test_when_the_newest_closes_the_next_receives(chat):
+    first, second, third = chat.ws(A), chat.ws(A), chat.ws(A)
+    third.close()
+    gone(chat, 1)
+    goes_to(chat, second, first)
+    first.close()
+    gone(chat, 2)
+    goes_to(chat, second)
+    again = chat.ws(A)
+    goes_to(chat, again, second)
+    again.close()
+    gone(chat, 3)
+    goes_to(chat, second)
+
+
+def test_one_in_the_middle_closes(chat):
+    first, second, third = chat.ws(A), chat.ws(A), chat.ws(A)
+    second.close()
+    gone(chat, 1)
+    goes_to(chat, third, first)
+    third.close()
+    gone(chat, 2)
+    goes_to(chat, first)
+
+
+def test_a_silent_session_is_answered(chat):
+    old = chat.ws(A, echo=1)
+    new = chat.ws(A)
+    bob = chat.ws(B)
+    old.send({"message": "hi", "ref": "r1"})
+    old.expect_ack("r1")
+    bob.expect_message("hi", A)
+    new.expect_message("hi", A)  # it is another session of the author's
+    old.send({"message": ""})
+    old.expect_error("empty_message", field="message")
+    old.send({"message": "psst", "to": "nobody@example.com", "ref": "r2"})
+    notices = old.expect_all({"type": "ack", "ref": "r2"}, {"type": "system", "code": "recipient_offline"})
+    assert notices[1]["sender"] == "System"
+    old.join("another")
+    bob.join("another")
+    bob.send({"message": "there", "room": "another"})
+    bob.send({"message": "here"})
+    new.expect_message("psst", A, to="nobody@example.com")
+    new.expect_message("here", B)
+    silent(old)
+
+
+def test_rooms_of_its_own(chat):
+    """Whoever is newest receives what it has asked for, not what older ones have."""
+    old, new = chat.ws(A, rooms=["one"]), chat.ws(A, rooms=["two"])
+    bob = chat.ws(B, rooms=["one", "two"])
+    bob.send({"message": "in one", "room": "one"})
+    bob.send({"message": "in two", "room": "two"})
+    new.expect_message("in two", B, room="two")
+    silent(old)
+    new.close()
+    gone(chat, 1)
+    bob.send({"message": "in one", "room": "one"})
+    old.expect_message("in one", B, room="one")
+
+
+def test_several_rooms(chat):
+    rooms = ["one", "two", "three"]
+    old, new, bob = chat.ws(A, rooms=rooms), chat.ws(A, rooms=rooms), chat.ws(B, rooms=rooms)
+    for room in rooms:
+        bob.send({"message": "hi", "room": room})
+    for room in rooms:
+        new.expect_message("hi", B, room=room)
+    silent(old)
+
+
+def test_typing(chat):
+    old, new, bob = chat.ws(A), chat.ws(A), chat.ws(B)
+    bob.send({"type": "typing"})
+    new.expect(type="typing", sender=B, room=chat.room)
+    bob.send({"type": "typing", "to": A})
+    new.expect(type="typing", sender=B, room=ABSENT)
+    silent(old)
+    new.close()
+    gone(chat, 1)
+    chat.ws(C).send({"type": "typing"})
+    old.expect(type="typing", sender=C)
+
+
+def presence_of(session, user, status="online"):
+    """Reads until that is shown; the users of all frames on the way."""
+    seen = []
+    while True:
+        frame = session.next(TIMEOUT)
+        assert not isinstance(frame, Closed) and frame.get("type") == "presence", frame
+        for entry in frame.get("users", [frame]):
+            seen.append((entry["user"], entry["status"]))
+            if seen[-1] == (user, status):
+                return seen
+
+
+def test_presence(chat):
+    old = chat.ws(A, events="presence")
+    presence_of(old, A)
+    new = chat.ws(A, events="presence")
+    presence_of(new, A)
+    bob = chat.ws(B)
+    presence_of(new, B)
+    silent(old)
+    new.close()
+    gone(chat, 1)
+    # It does not know what it has missed: a snapshot.
+    seen = presence_of(old, B)
+    assert set(seen) - {(MARKER, "online")} <= {(A, "online"), (B, "online")}
+    chat.mqtt(C)
+    presence_of(old, C)
+    bob.close()
+
+
+def test_mqtt_clients_are_no_sessions(chat):
+    """They receive all of it, whatever sessions there are."""
+    reader = chat.mqtt(A).read_inbox()
+    old, new = chat.ws(A), chat.ws(A)
+    chat.ws(B).send({"message": "psst", "to": A})
+    reader.expect_message("psst", B, to=A)
+    new.expect_message("psst", B, to=A)
+    silent(old)
+
+
+def test_redialling(chat):
+    """As the clients that this is for do: one more each second, none closed."""
+    author, sessions = chat.ws(B), []
+    for n in range(12):
+        sessions.append(chat.ws(A))
+        author.send({"message": "message %d" % n})
+        sessions[-1].expect_message("message %d" % n, B)
+    for session in sessions[:-1]:
+        silent(session)
+    for n in reversed(range(1, len(sessions))):
+        sessions[n].close()
+        gone(chat, len(sessions) - n)
+        author.send({"message": "after %d" % n})
+        sessions[n - 1].expect_message("after %d" % n, B)
+
+
+def test_a_device_that_comes_again(chat):
+    other = chat.ws(A)
+    old = chat.ws(A, device="phone")
+    new = chat.ws(A, device="phone")
+    old.expect_close(4104)
+    goes_to(chat, new, other)
+
+
+def test_all_is_the_default(brokers):
+    chat = brokers()
+    first, second = chat.ws(A), chat.ws(A)
+    chat.ws(B).send({"message": "hi"})
+    first.expect_message("hi", B)
+    second.expect_message("hi", B)
+
+
+def test_not_with_several_bridges(brokers):
+    log = brokers(start=False, options=dict(LATEST, bridges=2)).start_refused()
+    assert "sessions" in log and "bridges" in log
