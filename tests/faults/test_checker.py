@@ -244,6 +244,11 @@ def test_twice_in_a_replay():
     assert world.gets(world.receipt(5, 6.95, channel=REPLAY, connection=1)).kinds() == {"twice": 1}
     world.reader.connections[1].since = id_of(4)
     assert world.kinds() == {"twice: the since given was older than what had come": 1}
+    # An id that is not stored: what is behind it by its own order.
+    world.reader.connections[1].since = id_of(4)[:-1] + "4X"
+    assert world.kinds() == {"twice: the since given was older than what had come": 1}
+    world.reader.connections[1].since = id_of(5)[:-1] + "5X"
+    assert world.kinds() == {"twice": 1}
 
 
 def test_twice_by_replay_and_live_on_one_connection():
