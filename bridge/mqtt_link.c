@@ -83,7 +83,7 @@ static void release(struct mqtt_link *link)
 	free(link->in);
 	link->out = link->in = NULL;
 	link->out_len = link->out_off = link->out_cap = link->in_len = 0;
-	link->blocked = false;
+	link->blocked = link->paused = false;
 	link->state = LINK_IDLE;
 }
 
@@ -244,13 +244,15 @@ static ssize_t take_packets(struct mqtt_link *link, const uint8_t *bytes, size_t
 		if (!take_packet(link, bytes + at, (size_t)len))
 			return -1;
 		at += (size_t)len;
+		if (link->paused)
+			return (ssize_t)at;
 	}
 }
 
 static void read_link(struct mqtt_link *link)
 {
 	uint8_t *buffer = link->pool->buffer;
-	for (;;) {
+	while (!link->paused) {
 		size_t have = link->in_len;
 		if (have > 0) {
 			memcpy(buffer, link->in, have);
@@ -258,7 +260,11 @@ static void read_link(struct mqtt_link *link)
 			link->in = NULL;
 			link->in_len = 0;
 		}
-		ssize_t n = recv(link->watcher.fd, buffer + have, BUFFER_BYTES - have, MSG_DONTWAIT);
+		/* a link that was paused may have kept a buffer full of packets */
+		ssize_t n = -1;
+		errno = EINTR;
+		if (have < BUFFER_BYTES)
+			n = recv(link->watcher.fd, buffer + have, BUFFER_BYTES - have, MSG_DONTWAIT);
 		bool ended = n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
 		bool drained = n < (ssize_t)(BUFFER_BYTES - have) && !(n < 0 && errno == EINTR);
 		size_t got = n > 0 ? (size_t)n : 0;
@@ -266,7 +272,7 @@ static void read_link(struct mqtt_link *link)
 		if (used < 0)
 			return;
 		size_t left = have + got - (size_t)used;
-		if (ended) {
+		if (ended && !link->paused) {
 			go_down(link, "the broker closed the connection", 0);
 			return;
 		}
@@ -282,6 +288,21 @@ static void read_link(struct mqtt_link *link)
 		if (drained)
 			return;
 	}
+}
+
+void mqtt_link_pause(struct mqtt_link *link)
+{
+	link->paused = true;
+}
+
+void mqtt_link_resume(struct mqtt_link *link)
+{
+	if (!link->paused)
+		return;
+	link->paused = false;
+	/* the events of meanwhile have gone by unused */
+	if (link->state == LINK_UP)
+		read_link(link);
 }
 
 static void connect_next(struct mqtt_links *pool);

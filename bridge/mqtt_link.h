@@ -51,6 +51,7 @@ struct mqtt_link {
 	enum link_state state;
 	bool dirty;   /* on the pool's list of links with bytes to send */
 	bool blocked; /* the socket took no more: wait for EPOLLOUT */
+	bool paused;  /* nothing is read: the owner has no room for it */
 	uint32_t out_len, out_off, out_cap;
 	uint8_t *out; /* bytes not sent yet; NULL when there are none */
 	uint32_t in_len;
@@ -87,6 +88,12 @@ void mqtt_link_open(struct mqtt_links *pool, struct mqtt_link *link, const struc
  * caller then gives the link up). Follow with mqtt_link_commit of what was written. */
 uint8_t *mqtt_link_reserve(struct mqtt_link *link, size_t n);
 void mqtt_link_commit(struct mqtt_link *link, size_t n);
+
+/* The owner takes no more packets for now, or takes them again: what comes meanwhile waits in the socket and
+ * at the broker. A packet that has been read already waits here. mqtt_link_resume may call on_packet and
+ * on_down. */
+void mqtt_link_pause(struct mqtt_link *link);
+void mqtt_link_resume(struct mqtt_link *link);
 
 /* Ends the connection in good order (DISCONNECT, no will); no callback. Idempotent. */
 void mqtt_link_close(struct mqtt_link *link);

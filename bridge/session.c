@@ -4,6 +4,7 @@
 #include <libwebsockets.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 #define TICK_MS 100
 #define CLOSE_WAIT_MS 10000 /* for the socket to take the rest and the close frame */
@@ -11,7 +12,8 @@
 #define SUBSCRIBE_ID_FIRST (PUBLISHES_IN_FLIGHT_MAX + 1)
 #define FILTERS_MAX 3
 #define TOPIC_MAX (TOPIC_ROOT_MAX + TOPIC_LEVEL_MAX + 3 * SESSION_ID_MAX + 32)
-#define BUCKETS 4096 /* a power of two */
+#define SESSION_NUMBER_MASK 0x0000ffffffffffffu /* fits an origin, with room to count up */
+#define BUCKETS 4096                            /* a power of two */
 
 static const struct mqtt_link_owner session_link;
 
@@ -419,6 +421,9 @@ static bool close_websocket(struct session *s)
 	bool late = s->bridge->loop.now_ms >= s->close_by_ms;
 	if (!late && lws_partial_buffered(wsi))
 		return false;
+	/* a socket that is full takes no close frame, and libwebsockets does not try again */
+	if (!late && s->close_code == CLOSE_TOO_SLOW && lws_send_pipe_choked(wsi))
+		return false;
 	if (!late && s->outbox.count > 0) {
 		enum outbox_result r = outbox_flush(&s->outbox, wsi);
 		if (r == OUTBOX_BLOCKED)
@@ -531,6 +536,10 @@ bool sessions_start(struct sessions *all, struct bridge *b)
 	all->bridge = b;
 	all->bucket_count = BUCKETS;
 	all->buckets = calloc(BUCKETS, sizeof *all->buckets);
+	/* What a device missed may name sessions of an earlier process of this bridge: no number twice. */
+	if (getrandom(&all->next_number, sizeof all->next_number, 0) != (ssize_t)sizeof all->next_number)
+		return false;
+	all->next_number &= SESSION_NUMBER_MASK;
 	if (all->buckets == NULL || uv_timer_init(&b->loop.uv, &all->tick) != 0)
 		return false;
 	all->tick.data = all;

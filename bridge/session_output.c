@@ -56,6 +56,9 @@ void session_send_shared(struct session *s, struct chunk *c, uint32_t start, uin
 		session_close(s, CLOSE_INTERNAL, "out of memory");
 		return;
 	}
+	/* What waits for a device is safer at the broker than here. */
+	if (s->persistent && s->outbox.bytes > s->bridge->settings.outbox_bytes / 4)
+		mqtt_link_pause(&s->link);
 	enforce_bounds(s);
 	if (!session_leaving(s) && s->outbox.count > 0)
 		mark_dirty(s);
@@ -145,6 +148,8 @@ static void take_in_more(struct session *s)
 	roster_feed(s);
 	if (s->replay != NULL)
 		replay_continue(s);
+	if (!session_leaving(s) && s->outbox.bytes == 0)
+		mqtt_link_resume(&s->link);
 }
 
 void session_writeable(struct session *s)

@@ -146,10 +146,12 @@ bool history_prepare(const struct identity *author, const struct schema_target *
 	return false;
 }
 
-/* Keeps what a number was given to. */
+/* Keeps the last number, and the newest id: what is released late has an older one. */
 static void note(uint64_t n, const char *id)
 {
 	state.last = n;
+	if (memcmp(id, state.last_id, ULID_LEN) < 0)
+		return;
 	memcpy(state.last_id, id, ULID_LEN);
 	state.last_id[ULID_LEN] = '\0';
 }

@@ -16,6 +16,7 @@
 
 /* The write-ahead log is cut back to this after it has been moved into the database. */
 #define LOG_BYTES "16777216"
+#define HISTORY_FILE_MAX 4096
 #define OPEN_BUSY_MS 2000 /* at start somebody else may be reading what a crash has left */
 
 enum statement {
@@ -64,8 +65,9 @@ struct history_store {
 	sqlite3_stmt *statements[STATEMENTS];
 	int fd; /* holds the flock; closed after the database, for closing it drops SQLite's locks */
 	char *path;
-	uint64_t messages; /* that are stored, counting what this transaction has added */
-	uint64_t added;    /* by this transaction */
+	struct stat companions[2]; /* the log and its index, as they were opened */
+	uint64_t messages;         /* that are stored, counting what this transaction has added */
+	uint64_t added;            /* by this transaction */
 	uint64_t newest;
 	char newest_of_n[ULID_LEN + 1];
 	char newest_id[ULID_LEN + 1];
@@ -92,12 +94,12 @@ static void explain(char why[HISTORY_WHY_MAX], const char *format, ...)
 /* Which kind of failure this is; and keeps its text. */
 static enum store_result failed(struct history_store *s)
 {
-	int code = sqlite3_errcode(s->db), system = sqlite3_system_errno(s->db);
+	int code = sqlite3_extended_errcode(s->db), system = sqlite3_system_errno(s->db);
 
-	if ((code & 0xff) == SQLITE_IOERR || (code & 0xff) == SQLITE_CANTOPEN)
-		explain(s->error, "%s (%s)", sqlite3_errmsg(s->db), system ? strerror(system) : "no reason given");
+	if (system != 0 && ((code & 0xff) == SQLITE_IOERR || (code & 0xff) == SQLITE_CANTOPEN))
+		explain(s->error, "%s (%s)", sqlite3_errmsg(s->db), strerror(system));
 	else
-		explain(s->error, "%s", sqlite3_errmsg(s->db));
+		explain(s->error, "%s (SQLite's code %d)", sqlite3_errmsg(s->db), code);
 	switch (code & 0xff) {
 	case SQLITE_BUSY:
 	case SQLITE_LOCKED:
@@ -511,12 +513,37 @@ enum store_result history_store_trim(struct history_store *s, uint64_t before_ms
 	return STORE_OK;
 }
 
+static bool same_file(const struct stat *a, const struct stat *b)
+{
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
 bool history_store_in_place(const struct history_store *s)
 {
 	struct stat held, named;
 
-	return fstat(s->fd, &held) == 0 && stat(s->path, &named) == 0 && held.st_dev == named.st_dev &&
-	       held.st_ino == named.st_ino;
+	return fstat(s->fd, &held) == 0 && stat(s->path, &named) == 0 && same_file(&held, &named);
+}
+
+/* The files that SQLite puts beside the database: remembers which they are, or, of a database that has lost
+ * its name, removes them. For SQLite goes by their names, and would take them for another database's that
+ * stands there now. */
+static void companions(struct history_store *s, bool remove)
+{
+	static const char *const ends[] = {"-wal", "-shm"};
+	char name[HISTORY_FILE_MAX + 8];
+	struct stat st;
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		(void)snprintf(name, sizeof(name), "%s%s", s->path, ends[i]);
+		if (stat(name, &st) != 0)
+			continue;
+		if (!remove)
+			s->companions[i] = st;
+		else if (same_file(&st, &s->companions[i]))
+			(void)unlink(name);
+	}
 }
 
 const char *history_store_error(const struct history_store *s)
@@ -726,6 +753,7 @@ struct history_store *history_store_open(const struct history_store_config *conf
 	else if (check_kind(s, &empty, why) && set_up(s, config, why) && set_tables(s, empty, why) &&
 	         learn(s, why) && prepare_all(s, why)) {
 		(void)sqlite3_busy_timeout(s->db, (int)config->busy_ms);
+		companions(s, false);
 		return s;
 	}
 	history_store_close(s);
@@ -734,17 +762,20 @@ struct history_store *history_store_open(const struct history_store_config *conf
 
 void history_store_close(struct history_store *s)
 {
+	bool in_place;
 	int i;
 
 	if (!s)
 		return;
+	in_place = history_store_in_place(s);
 	for (i = 0; i < STATEMENTS; i++)
 		(void)sqlite3_finalize(s->statements[i]);
-	/* Closing moves the log into the database and removes it, by its name: that may be another file's by now.
-	 */
-	if (!history_store_in_place(s))
+	/* Closing moves the log into the database and removes it, where nobody else has it open. */
+	if (!in_place)
 		(void)sqlite3_db_config(s->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
 	(void)sqlite3_close(s->db);
+	if (!in_place)
+		companions(s, true);
 	(void)close(s->fd);
 	free(s->path);
 	free(s);

@@ -19,8 +19,8 @@ from harness.websocket import session_path
 from harness.wire import (CONNACK, CONNECT, DISCONNECT, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, SUBACK, SUBSCRIBE,
                           read_varint, string, topic_level, varint, write_properties)
 
-from records import (DEVICE, DEVICE_SINCE, LIVE, MQTT5, OVER_MQTT, PAGE, REPLAY, WITH_SINCE, Connection, Message, Reader,
-                     receipt_of, text_of)
+from records import (DEVICE, DEVICE_SINCE, LIVE, MQTT5, OVER_MQTT, PAGE, REPLAY, WITH_SINCE, Connection, Message,
+                     Reader, receipt_of, text_of)
 
 OPEN = 8.0       # seconds until a session is in its rooms, a broker that stands still for two included
 RESEND = 6.0     # seconds without an answer on a living connection
@@ -133,10 +133,11 @@ class World:
 
 
 class Client:
-    """One person with one client. sender=False: comes and goes, and says nothing."""
+    """One person with one client. Without peers: neither sends nor gets direct messages. sender=False: comes and
+    goes, and says nothing."""
 
     def __init__(self, world, number, kind, rooms, peers=(), echo=False, qos=1, sender=True):
-        self.world, self.number, self.qos = world, number, qos
+        self.world, self.number, self.qos, self.sender = world, number, qos, sender
         self.address = "%s%02d@faults.test" % ("u" if sender else "guest", number)
         self.reader = Reader(self.address, kind, set(rooms), echo)
         self.kind, self.rooms, self.peers = kind, sorted(rooms), list(peers)
@@ -172,8 +173,7 @@ class Client:
 
     async def _live(self):
         while True:
-            await asyncio.sleep(max(0.0, self.away_until - time.monotonic()))
-            if not self.wanted:
+            if not self.wanted or time.monotonic() < self.away_until:
                 await asyncio.sleep(0.05)
                 continue
             connection = Connection(len(self.reader.connections), time.monotonic())
@@ -237,9 +237,9 @@ class Client:
                     if now - message.last_try > RESEND and not message.errors:
                         self.world.note("resent on a living connection")
                         self._again(message, self.reader.connections[-1])
-            if not self.world.talking or not self.online or not self.peers:
+            if not self.world.talking or not self.online or not self.sender:
                 continue
-            if self.random.random() < 0.75:
+            if not self.peers or self.random.random() < 0.75:
                 place = "room:" + self.random.choice(self.rooms)
             else:
                 place = "to:" + self.random.choice(self.peers)
@@ -307,27 +307,29 @@ class Client:
 
 
 class WsClient(Client):
-    """since: the id of the last message that came, and while a replay has not ended the one it began from."""
+    """since is what docs/promises.md tells a client to give: of the newest ids of each place where it gets messages the
+    oldest, since rooms and inbox are not in order with each other."""
 
     def __init__(self, *arguments, **more):
         super().__init__(*arguments, **more)
-        self.cursor = self.behind = None
+        self.newest = {}   # where messages are read -> the newest id that came there
         self.open_places = set()
         self.answers = {}  # ref -> future
         self.asked = 0
 
     async def _open(self, connection):
+        if not self.newest:
+            self.newest = dict.fromkeys(["room:" + room for room in self.rooms], self.world.first_id)
+            if self.peers:
+                self.newest["inbox"] = self.world.first_id
         query = {"room": ",".join(self.rooms), "events": "typing"}
         if self.reader.echo:
             query["echo"] = "1"
         if self.kind in (DEVICE, DEVICE_SINCE):
             query["device"] = "phone"
         if self.kind in WITH_SINCE:
-            self.cursor = self.cursor or self.world.first_id
-            if self.cursor:
-                connection.since = query["since"] = self.cursor
+            connection.since = query["since"] = min(self.newest.values())
         self.open_places = {"room:" + room for room in self.rooms} | {"inbox"} if connection.since else set()
-        self.behind = None
         loop = asyncio.get_running_loop()
         port = self.world.server.ws_port
         _, stream = await loop.create_connection(lambda: WsStream(self, connection), "127.0.0.1", port)
@@ -357,10 +359,8 @@ class WsClient(Client):
         if kind is None:
             place = "room:" + frame["room"] if "room" in frame else "inbox"
             receipt = self._message(frame, REPLAY if place in self.open_places else LIVE, connection)
-            if receipt and not self.open_places:
-                self.cursor = receipt.id
-            elif receipt:
-                self.behind = receipt.id
+            if receipt and receipt.id > self.newest.get(place, ""):
+                self.newest[place] = receipt.id
         elif kind == "ack" or kind == "error":
             future = self.answers.pop(frame.get("ref"), None)
             if future is not None:
@@ -375,10 +375,6 @@ class WsClient(Client):
             if not frame["complete"]:
                 connection.incomplete.add(place)
             self.open_places.discard(place)
-            if not self.open_places:
-                # All replays have ended: now the newest that came is a place to go on from.
-                self.cursor = self.behind or self.cursor
-                self.behind = None
         elif kind == "history":
             future = self.answers.pop(frame.get("ref"), None)
             if future is not None:

@@ -120,7 +120,7 @@ class Injector:
         some = self.random.sample(self.clients, min(len(self.clients), self.random.randint(1, 5)))
         words = []
         for client in some:
-            away = self.random.choice((0.0, 0.0, self.random.uniform(0, 3)))
+            away = self.random.choice((0.0, 0.0, self.random.uniform(0, 3), self.random.uniform(2, 8)))
             client.cut(away)
             words.append("%s(%s) %.1f s" % (client.address.split("@")[0], client.kind, away))
         fault.what = ", ".join(words)
@@ -175,5 +175,5 @@ class Injector:
 
     def lines(self, start):
         """The timeline as text."""
-        return ["%7.2f %s %-12s %s" % (f.at - start, "-%7.2f" % (f.until - start) if f.until else " " * 8, f.kind, f.what)
+        return ["%7.2f %8s %-12s %s" % (f.at - start, "to %.2f" % (f.until - start) if f.until else "", f.kind, f.what)
                 for f in self.timeline]

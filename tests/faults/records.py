@@ -147,4 +147,5 @@ def receipt_of(frame, at, **more):
     match = TEXT.match(frame.get("message") or "")
     if not match or "id" not in frame:
         return None
-    return Receipt(at, frame["id"], frame.get("sender", ""), int(match.group(1)), match.group(2), place_of(frame), **more)
+    return Receipt(at, frame["id"], frame.get("sender", ""), int(match.group(1)), match.group(2), place_of(frame),
+                   **more)

@@ -166,6 +166,17 @@ def test_on_its_way_when_the_connection_broke():
     assert world.kinds() == {"lost": 1}
 
 
+@pytest.mark.parametrize("kind", [MQTT4, DEVICE])
+def test_the_last_round_of_a_broker(kind):
+    """A direct message that was answered only when its author sent it again, to the next broker."""
+    world = World(kind, place="to:" + B).loses(5).fault("broker-stop", 5.0, 5.4)
+    assert world.kinds() == {"lost": 1}
+    world.messages[A, 5].acked = 5.5
+    assert world.kinds() == {"lost to a persistent session: direct message accepted in the broker's last round": 1}
+    world.reader.kind = WS
+    assert world.kinds() == {"lost": 1}
+
+
 def test_what_a_device_misses_while_away_is_kept():
     assert World(DEVICE).loses(6, 7).comes_back(5.1, 7.9).kinds() == {"lost": 2}
 
@@ -233,6 +244,11 @@ def test_twice_in_a_replay():
     assert world.gets(world.receipt(5, 6.95, channel=REPLAY, connection=1)).kinds() == {"twice": 1}
     world.reader.connections[1].since = id_of(4)
     assert world.kinds() == {"twice: the since given was older than what had come": 1}
+    # An id that is not stored: what is behind it by its own order.
+    world.reader.connections[1].since = id_of(4)[:-1] + "4X"
+    assert world.kinds() == {"twice: the since given was older than what had come": 1}
+    world.reader.connections[1].since = id_of(5)[:-1] + "5X"
+    assert world.kinds() == {"twice": 1}
 
 
 def test_twice_by_replay_and_live_on_one_connection():
@@ -244,6 +260,13 @@ def test_twice_by_replay_and_live_on_one_connection():
 def test_twice_with_qos2():
     world = World(WS, qos=2).comes_back(4.5, 4.9, since=id_of(4))
     world.gets(world.receipt(5, 5.01, channel=REPLAY, connection=1))
+    assert world.kinds() == {"twice: QoS 2 around a replay": 1}
+
+
+def test_twice_with_qos2_from_an_old_queue():
+    """Live both times: what is late is never left out."""
+    world = World(DEVICE_SINCE, qos=2).comes_back(5.5, 5.9, since=id_of(5))
+    world.gets(world.receipt(5, 5.95, connection=1))
     assert world.kinds() == {"twice: QoS 2 around a replay": 1}
 
 
@@ -370,6 +393,9 @@ def test_own_message_without_echo():
     world.reader.address = A
     world.author.address = B
     assert world.kinds() == {"own message without echo": 10}
+    # Sent on one connection and again on the next: what came there was the first one's.
+    world.messages[A, 5].sent_on.append(1)
+    assert world.kinds() == {"own message without echo": 9}
     world.reader.echo = True
     assert world.kinds() == {}
 

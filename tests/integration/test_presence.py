@@ -18,11 +18,6 @@ DAY = 86400
 GRACE = {"presence_grace": "%dms" % (500 * FACTOR)}
 NO_GRACE = {"presence_grace": "0s"}
 
-# TODO with the bridge's part of presence: remove this and the marks below. Until then: CHAT_BRIDGE_ASKS=1.
-needs_asking_bridge = pytest.mark.skipif(
-    not os.environ.get("CHAT_BRIDGE_ASKS"), reason="the bridge must subscribe to users/+/presence at its start")
-
-
 class Watch:
     """A client that sees everybody's presence. own: those left out, the watcher itself and the marks."""
 
@@ -522,7 +517,6 @@ def test_a_persistent_subscriber_that_comes_later(brokers):
     assert not [f for f in frames if f["user"] == A], frames
 
 
-@needs_asking_bridge
 def test_a_persistent_subscriber_is_put_right_by_the_bridge(brokers):
     """Nobody subscribes: the bridge's look at its start is enough."""
     broker = persistent(brokers, bridge=True)

@@ -245,10 +245,10 @@ LONG = "x" * 64 + "@" + ".".join(["y" * 60] * 3)
 
 def test_a_snapshot_larger_than_the_outbox(brokers):
     chat = brokers(options={"outbox_bytes": 65536})
-    crowd = ["%03d%s" % (n, LONG[3:]) for n in range(500)]
+    crowd = ["%04d%s" % (n, LONG[4:]) for n in range(1500)]
     with people(chat, crowd):
-        until_users(chat, *crowd)
-        assert len(chat.http("GET", "/users").body) > 2 * 65536
+        Watcher(chat, C).until(C, *crowd, timeout=TIMEOUT + 10)
+        assert len(chat.http("GET", "/users").body) > 6 * 65536
         slow = Watcher(chat, B, raw=True, receive_buffer=4096)
         alice = Watcher(chat, A).until(A, *crowd)
         assert max(alice.sizes) > 1
@@ -257,7 +257,7 @@ def test_a_snapshot_larger_than_the_outbox(brokers):
 
 def test_a_reader_that_does_not_read(brokers):
     """More than outbox_bytes of changes behind: 4001, and nobody else notices."""
-    chat = brokers(options={"outbox_bytes": 65536, "presence_grace": "0s"})
+    chat = brokers(options={"outbox_bytes": 65536, "outbox_seconds": "600s", "presence_grace": "0s"})
     slow = chat.raw_ws(B, events="presence", receive_buffer=4096)
     slow.expect_ready()
     alice = Watcher(chat, A).until(A, B)
@@ -272,6 +272,17 @@ def test_a_reader_that_does_not_read(brokers):
     else:
         raise AssertionError("the one that does not read was never closed")
     assert not re.search(r"session of %s closed" % re.escape(A), chat.log()[since:])
+
+
+def test_a_reader_that_stops_reading(brokers):
+    """Not far behind, but it does not move: 4001 after outbox_seconds."""
+    chat = brokers(options={"outbox_bytes": 65536, "outbox_seconds": "1s"})
+    crowd = ["%04d%s" % (n, LONG[4:]) for n in range(1500)]
+    with people(chat, crowd):
+        alice = Watcher(chat, A).until(A, *crowd, timeout=TIMEOUT + 10)
+        chat.raw_ws(B, events="presence", receive_buffer=4096)
+        chat.wait_log(r"session of %s closed: 4001" % re.escape(B), timeout=TIMEOUT + 10)
+        alice.until(B)
 
 
 def test_two_bridges(brokers):
