@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sqlite3.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +17,9 @@
 #define LOG_BYTES "16777216"
 #define HISTORY_FILE_MAX 4096
 #define OPEN_BUSY_MS 2000 /* at start somebody else may be reading what a crash has left */
+
+/* What is wrong, in char why[HISTORY_WHY_MAX]. */
+#define explain(why, ...) ((void)snprintf((why), HISTORY_WHY_MAX, __VA_ARGS__))
 
 enum statement {
 	BEGIN,
@@ -79,17 +81,6 @@ struct people {
 	const char *name[2];
 	size_t len[2];
 };
-
-static void explain(char why[HISTORY_WHY_MAX], const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static void explain(char why[HISTORY_WHY_MAX], const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	(void)vsnprintf(why, HISTORY_WHY_MAX, format, args);
-	va_end(args);
-}
 
 /* Which kind of failure this is; and keeps its text. */
 static enum store_result failed(struct history_store *s)
@@ -156,7 +147,7 @@ static enum store_result place_of(struct history_store *s, const struct history_
                                   sqlite3_int64 *place)
 {
 	enum store_result result;
-	bool found;
+	bool found = false;
 
 	if (!number(s, FIND_PLACE, 1, m->kind) || !text(s, FIND_PLACE, 2, m->place, m->place_len))
 		return failed(s);
@@ -206,7 +197,7 @@ static enum store_result put_into_mailboxes(struct history_store *s, const struc
 {
 	enum store_result result = STORE_OK;
 	struct people people;
-	sqlite3_int64 user;
+	sqlite3_int64 user = 0;
 	int i;
 
 	if (!people_of(m->place, m->place_len, &people)) {
@@ -272,7 +263,7 @@ static bool stands(struct history_store *s, const struct history_message *m)
 enum store_result history_store_insert(struct history_store *s, const struct history_message *m)
 {
 	enum store_result result;
-	sqlite3_int64 place;
+	sqlite3_int64 place = 0;
 	char why[HISTORY_WHY_MAX];
 
 	result = place_of(s, m, &place);
@@ -301,8 +292,8 @@ static enum store_result move_mail(struct history_store *s, const struct people 
                                    uint64_t to)
 {
 	enum store_result result = STORE_OK;
-	sqlite3_int64 user;
-	bool found;
+	sqlite3_int64 user = 0;
+	bool found = false;
 	int i;
 
 	for (i = 0; i < 2 && result == STORE_OK; i++) {
@@ -430,8 +421,8 @@ static enum store_result collect(struct history_store *s, enum statement which, 
 static enum store_result remove_mail(struct history_store *s, const struct people *people, uint64_t n)
 {
 	enum store_result result = STORE_OK;
-	sqlite3_int64 user;
-	bool found;
+	sqlite3_int64 user = 0;
+	bool found = false;
 	int i;
 
 	for (i = 0; i < 2 && result == STORE_OK; i++) {
