@@ -51,6 +51,7 @@ struct history_replay {
 	char since[ULID_LEN + 1]; /* an id; it need not exist */
 	uint64_t upto;            /* number of the newest message that belongs to it; it must be there */
 	bool impatient;           /* never answer HISTORY_BEHIND */
+	uint32_t page_bytes;      /* of frames, for each call (and one message); at most REPLAY_PAGE_BYTES */
 	uint64_t cursor;          /* where the page before this one ended */
 	uint64_t reached;         /* number of the newest message that was seen in the database */
 	bool started;

@@ -298,7 +298,7 @@ static bool have_store(void)
 
 static enum store_result write_item(const struct history_item *item, unsigned long *left_out)
 {
-	char text[HISTORY_WHY_MAX + 64];
+	char text[HISTORY_WHY_MAX];
 	enum store_result result = item->task == INSERT
 	                               ? history_store_insert(writer.store, &item->message)
 	                               : history_store_renumber(writer.store, item->message.id, item->message.n);

@@ -296,6 +296,7 @@ static void kept_by_number(void **state)
 	for (uint64_t n = 1; n <= 3000; n++)
 		while (!put(n))
 			pause_ms(1);
+	wait_committed(3000);
 	for (int i = 0; i < PATIENCE_MS && strcmp(history_ask("SELECT count(*) FROM messages"), "100") != 0; i++)
 		pause_ms(1);
 	assert_string_equal(history_ask("SELECT count(*)||' '||min(n) FROM messages"), "100 2901");
