@@ -413,10 +413,10 @@ enum history_status history_db_page(struct history_db *db, struct history_page *
 	p->complete = true;
 	if (!open_db(db))
 		return HISTORY_FAILED;
-	uint64_t key, newest = 0;
-	if (one_number(db->statements[S_NEWEST], &newest) == BROKEN)
+	uint64_t key;
+	if (one_number(db->statements[S_NEWEST], &p->reached) == BROKEN)
 		return fail(db, NULL);
-	if (newest < p->upto && !p->impatient)
+	if (p->reached < p->upto && !p->impatient)
 		return HISTORY_BEHIND;
 	enum found found = key_of(db, &p->place, &key);
 	if (found == BROKEN || (found == FOUND && !read_rows(db, p, key)))

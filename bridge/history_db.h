@@ -74,7 +74,8 @@ struct history_page {
 	enum history_form form;
 	char before[ULID_LEN + 1], after[ULID_LEN + 1]; /* ids, which need not exist; empty: none */
 	uint32_t limit;                                 /* 1 to HISTORY_LIMIT_MAX */
-	uint64_t upto;  /* number of a message that must be there before it is read */
+	uint64_t upto;    /* number of a message that must be there before it is read */
+	uint64_t reached; /* number of the newest message that was seen in the database */
 	bool impatient; /* never answer HISTORY_BEHIND */
 	/* answered */
 	char *messages; /* JSON objects with commas between them, oldest first, not terminated; may be NULL */
