@@ -84,8 +84,9 @@ class Deviation:
 
 
 class Checker:
-    def __init__(self, run):
+    def __init__(self, run, slow=1):
         self.run = run
+        self.flush = FLUSH * slow
         self.found = []
         self.kills = [f for f in run.faults if f.kind == "broker-kill"]
         self.pauses = [f for f in run.faults if f.kind.startswith("pause-")]
@@ -117,7 +118,7 @@ class Checker:
         """True when the broker was killed before it surely had written what it accepted then (None: not known)."""
         for kill in self.kills:
             if sent <= kill.at and (accepted is None or
-                                    kill.at - accepted - self._paused(min(accepted, kill.at), kill.at) <= FLUSH):
+                                    kill.at - accepted - self._paused(min(accepted, kill.at), kill.at) <= self.flush):
                 return True
         return False
 
@@ -399,9 +400,9 @@ class Checker:
         return row.place.startswith("to:") and {row.author, row.place[3:]} == {reader.address, place[5:]}
 
 
-def check(run):
-    """All deviations of a run, allowed ones too."""
-    return Checker(run).check()
+def check(run, slow=1):
+    """All deviations of a run, allowed ones too. slow: by which everything takes longer (sanitizers)."""
+    return Checker(run, slow).check()
 
 
 def table(deviations, examples=4):

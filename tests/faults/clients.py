@@ -15,6 +15,7 @@ import struct
 import time
 import urllib.parse
 
+from harness.dialogue import FACTOR
 from harness.websocket import session_path
 from harness.wire import (CONNACK, CONNECT, DISCONNECT, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, SUBACK, SUBSCRIBE,
                           read_varint, string, topic_level, varint, write_properties)
@@ -22,8 +23,8 @@ from harness.wire import (CONNACK, CONNECT, DISCONNECT, PUBACK, PUBCOMP, PUBLISH
 from records import (DEVICE, DEVICE_SINCE, LIVE, MQTT5, OVER_MQTT, PAGE, REPLAY, WITH_SINCE, Connection, Message,
                      Reader, receipt_of, text_of)
 
-OPEN = 8.0       # seconds until a session is in its rooms, a broker that stands still for two included
-RESEND = 6.0     # seconds without an answer on a living connection
+OPEN = 8.0 * FACTOR    # seconds until a session is in its rooms, a broker that stands still for two included
+RESEND = 6.0 * FACTOR  # seconds without an answer on a living connection
 HEALS = {"unavailable", "rate_limited"}  # errors after which a resend is right
 
 
@@ -312,6 +313,8 @@ class WsClient(Client):
 
     def __init__(self, *arguments, **more):
         super().__init__(*arguments, **more)
+        self.watches = self.number % 5 == 0  # who is here
+        self.shown = {}    # address -> status, as this connection was told
         self.newest = {}   # where messages are read -> the newest id that came there
         self.open_places = set()
         self.answers = {}  # ref -> future
@@ -322,7 +325,8 @@ class WsClient(Client):
             self.newest = dict.fromkeys(["room:" + room for room in self.rooms], self.world.first_id)
             if self.peers:
                 self.newest["inbox"] = self.world.first_id
-        query = {"room": ",".join(self.rooms), "events": "typing"}
+        query = {"room": ",".join(self.rooms), "events": "typing,presence" if self.watches else "typing"}
+        self.shown = {}
         if self.reader.echo:
             query["echo"] = "1"
         if self.kind in (DEVICE, DEVICE_SINCE):
@@ -379,8 +383,14 @@ class WsClient(Client):
             future = self.answers.pop(frame.get("ref"), None)
             if future is not None:
                 future.cancelled() or future.set_result(frame)
+        elif kind == "presence":
+            for entry in frame.get("users") or [frame]:
+                self.shown[entry["user"]] = entry["status"]
         elif kind == "system":
             self.world.note("system %s" % frame.get("code"))
+
+    def online_users(self):
+        return {user for user, status in self.shown.items() if status == "online"}
 
     # history
 
