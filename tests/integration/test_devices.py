@@ -612,35 +612,6 @@ def test_a_device_that_is_away_is_away(chat):
 
 
 @pytest.mark.promise("device session", "slow reader")
-<<<<<<< HEAD
-def test_a_slow_device(brokers):
-    """What it does not read waits at the broker. Closed with 4001 all the same in the end; on return comes what the
-    broker still had, behind what was lost in the closed outbox."""
-    chat = brokers(options={"outbox_bytes": "64k", "outbox_seconds": "1s"})
-    slow = visit(chat, make=chat.raw_ws, receive_buffer=4096)
-    alice = chat.mqtt(A)
-    sent, text = 0, "x" * 3900
-    end = time.monotonic() + 60 * FACTOR
-    while not re.search("4001", chat.log()):
-        assert time.monotonic() < end, "never closed"
-        if sent < 4000:
-            alice.send({"message": "%d %s" % (sent, text)})
-            sent += 1
-        else:
-            time.sleep(0.05)
-    first = [int(frame["message"].split(" ")[0]) for frame in slow.drain_until_close(4001, timeout=60)[0]]
-    wait_for(lambda: re.search(r"Client ws-\S+ (\[.*\] )?(disconnected|closed)", chat.log()), "the device gone")
-    say(chat, ["away"])
-    phone = chat.raw_ws(B, device="phone")
-    rest = []
-    while not rest or rest[-1]["message"] != "away":
-        rest.append(phone.next())
-    second = [int(frame["message"].split(" ")[0]) for frame in rest[:-1]]
-    assert first == list(range(len(first)))
-    assert second == list(range(sent - len(second), sent))
-    assert not set(first) & set(second)
-    phone.expect_nothing()
-=======
 @pytest.mark.parametrize("fanout", ["shared", "session"])
 def test_a_slow_device(brokers, fanout):
     """What waits for it is safer at the broker: it is given as fast as it reads, and nobody waits for it."""
@@ -682,4 +653,3 @@ def test_more_than_the_broker_keeps_for_a_slow_device(brokers):
     frames += [frame for frame in phone._barrier() if not isinstance(frame, Closed)]
     known = [int(frame["message"].split(" ")[0]) for frame in frames if frame["message"] != "next"]
     assert known == sorted(set(known)) and len(known) < count
->>>>>>> wt-tests
