@@ -125,14 +125,17 @@ static int on_read(const struct mosquitto_evt_acl_check *ed, const struct topic 
 {
 	const char *id;
 
-	/* Whoever asks, a bridge included that may not read it: what the broker retains must be looked at. In a
-	 * CONNECT it asks about what has waited for that client, which says nothing of what is retained. */
-	if (t->kind == TOPIC_PRESENCE &&
-	    !presence_shows(t->name, t->name_len, ed->payload, ed->payloadlen, !auth_is_connecting(ed->client)))
-		return MOSQ_ERR_ACL_DENIED;
 	if (ed->qos == 2 && inflight_released(ed->payload, ed->payloadlen, &id))
 		history_released(id);
 	return may_read(ed->client, t) ? MOSQ_ERR_SUCCESS : MOSQ_ERR_ACL_DENIED;
+}
+
+/* Whoever asks, a bridge included that may not read it: what the broker retains must be looked at. In a
+ * CONNECT it asks about what has waited for that client, which says nothing of what is retained. */
+static bool is_true(const struct mosquitto_evt_acl_check *ed, const struct topic *t)
+{
+	return t->kind != TOPIC_PRESENCE ||
+	       presence_shows(t->name, t->name_len, ed->payload, ed->payloadlen, !auth_is_connecting(ed->client));
 }
 
 /* "$share/<group>/<filter>" is about <filter>. */
@@ -181,7 +184,7 @@ int acl_on_check(struct mosquitto_evt_acl_check *ed)
 		return outside(ed);
 	switch (ed->access) {
 	case MOSQ_ACL_READ:
-		return on_read(ed, &t);
+		return is_true(ed, &t) ? on_read(ed, &t) : MOSQ_ERR_ACL_DENIED;
 	case MOSQ_ACL_WRITE:
 		return on_write(ed, &t);
 	case MOSQ_ACL_SUBSCRIBE:

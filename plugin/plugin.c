@@ -87,10 +87,10 @@ static int on_tick(int event, void *data, void *userdata)
 	TICK_NEXT_MS(ed, TICK_MS);
 	auth_connect_over();
 	auth_reload_over();
-	bridges_tick(now);
 	history_tick();
 	acks_tick();
 	presence_tick(now);
+	bridges_tick(now);
 	if (now - state.tidied_ms >= TIDY_MS) {
 		state.tidied_ms = now;
 		users_tidy(now);

@@ -8,8 +8,8 @@
  *
  *   position <token>   "position <token> <n> <id>": the number and id of the last message that history has
  *                      taken; "0 -" when there is none
- *   roster <token>     everybody who is announced as online, in pages (common/roster.h); only for a bridge's
- * own connection, which is told every change after that on <root>/bridges/all
+ *   roster <token>     everybody who is announced as online, in pages (common/roster.h); only for a
+ *                      bridge's own connection, which is told every change after that on <root>/bridges/all
  */
 #ifndef CHAT_SYNC_H
 #define CHAT_SYNC_H

@@ -343,6 +343,9 @@ def test_disk_full(brokers):
         for session in (bob, phone):
             for text in ["start", *"abcd"]:
                 session.expect_message(text, A)
+        # A replay cannot have what is not written, and says so.
+        got = Replay(chat.plain_ws("early@example.com", since=start["id"]), timeout=20 * FACTOR)
+        assert not got.complete() and got.texts() == [*"abcd"][:len(got.texts())]
         # The queue is bounded: at last nothing more is accepted, which each author is told, and nothing of that is delivered.
         author, count = chat.mqtt(A).read_notices(), 400
         burst(author, [{"message": "%d %s" % (n, "x" * 3900), "ref": "q%d" % n} for n in range(count)])

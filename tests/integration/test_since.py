@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import signal
 import struct
 import threading
@@ -440,6 +441,27 @@ def test_many_come_back_at_once(chat):
     assert outcome == [True] * 30
 
 
+def test_history_is_trimmed_while_messages_pour_in(brokers):
+    """complete:true is never said of a replay with a hole; what comes is the newest, without a hole, in any case."""
+    chat = with_history(brokers, history_messages="60")
+    first = say(chat, ["start"])[0]
+    pour = Pour(chat, rate=600)
+    last, at, said = first["id"], -1, []
+    choice = random.Random(3)
+    for _ in range(25):
+        pour.at_least(at + 1 + choice.choice([10, 50, 100]))
+        session = chat.raw_ws(B, since=last)
+        replay = Replay(session)
+        got = numbers(replay.all() + [session.next()])
+        cut(session)
+        assert got == list(range(got[0], got[0] + len(got)))
+        assert got[0] > at and (got[0] == at + 1 or not replay.complete()), (at, got[0])
+        said.append(replay.complete())
+        last, at = replay.all()[-1]["id"] if replay.all() else last, got[-2] if len(got) > 1 else at
+    pour.stop()
+    assert True in said and False in said, said
+
+
 # things that break
 
 @pytest.mark.promise("WebSocket with since", "bridge killed")
@@ -552,12 +574,64 @@ def test_a_slow_reader_gets_a_replay_larger_than_its_outbox(brokers):
     assert [int(frame["message"].split(" ")[0]) for frame in got.replay["general"]] == list(range(count))
     live = say(chat, ["live"])[0]
     assert fast.expect_message("live", A).raw == live.raw
-    # By now it would have been too slow for live messages; it reads at last.
+    # By now it would have been too slow for live messages, which are more than its outbox too; it reads at last.
+    more = 60
+    fast.close()
+    reader = chat.mqtt(C).read_room()
+    burst(chat.mqtt(A), [{"message": "%d %s" % (n, text)} for n in range(count, count + more)])
+    for n in range(count, count + more):
+        reader.expect(message=re.compile("%d .*" % n))
     got = Replay(slow, timeout=60 * FACTOR)
-    assert [int(frame["message"].split(" ")[0]) for frame in got.replay["general"] if frame["message"] != "live"] == list(range(count))
-    if not got.live["general"] and got.texts()[-1] != "live":
-        assert slow.expect_message("live", A).raw == live.raw
+    assert got.complete()
+    frames = got.all()
+    while len(frames) < count + 1 + more:
+        frames.append(slow.next())
+    wanted = [str(n) for n in range(count)] + ["live"] + [str(n) for n in range(count, count + more)]
+    assert [frame["message"].split(" ")[0] for frame in frames] == wanted
     slow.expect_nothing()
+
+
+def test_the_end_of_a_replay_closes_nobody(brokers):
+    """Its last page and what was held for it are more than the smallest outbox together."""
+    chat = with_history(brokers, outbox_bytes="64k")
+    text = "😀" * 3900
+    frames = say(chat, ["%d %s" % (n, text) for n in range(120)])
+    # Pages end at different places.
+    slow = [chat.raw_ws("u%d@example.com" % n, since=frames[n]["id"], receive_buffer=4096) for n in range(6)]
+    chat.ws(C)  # asked to join behind them
+    live = say(chat, ["live %d %s" % (n, text) for n in range(2)])
+    for n, session in enumerate(slow):
+        got = Replay(session, timeout=20 * FACTOR)
+        rest = got.all()
+        while len(rest) < 121 - n:
+            rest.append(session.next())
+        assert raws(rest) == raws(frames[n + 1:] + live)
+
+
+def test_history_is_trimmed_under_a_slow_reader(brokers):
+    """What is gone before it could be read makes the replay incomplete, and that is said."""
+    count = 150
+    chat = with_history(brokers, history_messages=str(count), outbox_bytes="1m")
+    text = "😀" * 3900
+    first = say(chat, ["start"])[0]
+    alice = chat.mqtt(A)
+    burst(alice, [{"message": "%d %s" % (n, text)} for n in range(count - 50)])
+    slow = chat.raw_ws(B, since=first["id"], receive_buffer=4096)
+    fast = chat.plain_ws(C, since=first["id"])
+    assert Replay(fast, timeout=30 * FACTOR).complete()
+    fast.close()
+    # The slow one has its first pages; meanwhile all of it is replaced.
+    burst(alice, [{"message": "%d %s" % (n, text)} for n in range(count - 50, 3 * count)])
+    end = say(chat, ["end"])[0]
+    wait_stored(chat, end["id"])
+    wait_for(lambda: len(rows(chat, "SELECT n FROM messages")) <= count, "trimmed")
+    replay = Replay(slow, timeout=60 * FACTOR)
+    frames = replay.all()
+    while frames[-1]["id"] != end["id"]:
+        frames.append(slow.next())
+    known = [int(frame["message"].split(" ")[0]) for frame in frames[:-1]]
+    assert known == sorted(set(known)) and known[0] == 0
+    assert len(known) < 3 * count and not replay.complete()
 
 
 @pytest.mark.promise("WebSocket without device", "slow reader")
