@@ -190,7 +190,7 @@ class Checker:
         for message in self.run.messages.values():
             if message.acked is None or any(one in self.n_of for one in message.ids):
                 continue
-            excused = self._unflushed(message.sent, message.acked)
+            excused = not self.run.synced and self._unflushed(message.sent, message.acked)
             self.say("not in history: broker killed before the flush" if excused else "not in history",
                      message.author, "%s %s acked %.3f" % (message.ref, ",".join(message.ids), message.acked))
         for (author, place), rows in stored.items():
@@ -251,7 +251,8 @@ class Checker:
 
     def _loss_with_since(self, reader, message, paged):
         stored = self.n_of is not None and any(one in self.n_of for one in message.ids)
-        if self.n_of is not None and not stored and self._unflushed(message.sent, message.acked):
+        if self.n_of is not None and not stored and not self.run.synced and \
+                self._unflushed(message.sent, message.acked):
             return "lost to a reader with since: broker killed before the flush"
         honest = any(where(message.place) in c.incomplete and (c.closed is None or c.closed >= message.sent)
                      for c in reader.connections)
@@ -299,8 +300,16 @@ class Checker:
             for f in self.run.faults if f.kind == "broker-stop" and f.until)
 
     def _broken_on_the_way(self, reader, message):
-        return any(message.sent <= self._noticed(c.closed) and not self._newer_before(reader, message, c.closed)
-                   for c in reader.connections if c.closed is not None)
+        for connection in reader.connections:
+            if connection.closed is None:
+                continue
+            noticed = self._noticed(connection.closed)
+            if connection.half_open:
+                # The server learns of it when the device's next session comes.
+                noticed = next((c.ready for c in reader.connections[connection.number + 1:] if c.ready), noticed)
+            if message.sent <= noticed and not self._newer_before(reader, message, connection.closed):
+                return True
+        return False
 
     def _doubles(self, reader):
         first = {}

@@ -39,6 +39,7 @@ class Stream(asyncio.Protocol):
         self.client, self.connection = client, connection
         self.transport = None
         self.buffer = bytearray()
+        self.dead = False  # the client does not hear it any more, the server has not been told
 
     def connection_made(self, transport):
         self.transport = transport
@@ -46,11 +47,13 @@ class Stream(asyncio.Protocol):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def data_received(self, data):
-        self.buffer += data
-        self._split()
+        if not self.dead:
+            self.buffer += data
+            self._split()
 
     def connection_lost(self, error):
-        self.client._closed(self.connection)
+        if not self.dead:
+            self.client._closed(self.connection)
 
     def send(self, data):
         if not self.transport.is_closing():
@@ -152,6 +155,7 @@ class Client:
         self.away_until = 0.0
         self.changed = asyncio.Event()  # ready, closed or refused
         self.tasks = []
+        self.dead = []         # streams that were left half open
 
     # life
 
@@ -160,6 +164,7 @@ class Client:
 
     async def stop(self):
         self.wanted = False
+        self.forget_dead()
         if self.stream:
             self.stream.transport.abort()
         for task in self.tasks:
@@ -171,6 +176,20 @@ class Client:
         self.away_until = time.monotonic() + away
         if self.stream:
             self.stream.reset()
+
+    def leave_half_open(self):
+        """As a phone that changes networks: it comes back at once, and nobody has told the server."""
+        stream = self.stream
+        if not stream or not self.online:
+            return
+        stream.dead = stream.connection.half_open = True
+        self.dead.append(stream)
+        self._closed(stream.connection)
+
+    def forget_dead(self):
+        """Their end of the network is reset at last."""
+        while self.dead:
+            self.dead.pop().reset()
 
     async def _live(self):
         while True:

@@ -88,7 +88,8 @@ class Trial:
     # the trial
 
     async def run(self):
-        self.server = Server()
+        self.server = Server(self.options.plugin)
+        self.bridges = int(self.options.plugin.get("bridges", 1))
         self.everybody = self.guests = []
         try:
             await self.server.begin()
@@ -105,6 +106,7 @@ class Trial:
             await self._read_back()
             for client in self.everybody:
                 await client.stop()
+            await self._until(lambda: len(self.server.bridge_pids()) == self.bridges, BACK)
             await self._leaks(before)
             code = await self.server.end()
             if code:
@@ -174,6 +176,7 @@ class Trial:
             await client.stop()
         for client in self.everybody:
             client.away_until = 0.0
+            client.forget_dead()
         presence = asyncio.create_task(self._presence(stopped)) if self.can_users else None
         if not await self._until(lambda: all(c.online for c in self.everybody), BACK):
             self.fault("broker", "trial", "not back within %g s: %s" % (
@@ -332,10 +335,10 @@ class Trial:
         """With nobody there, no more sockets are open than before anybody came."""
         await self._healthy()
         pids = self.server.bridge_pids()
-        if len(pids) != 1:
+        if len(pids) != self.bridges:
             self.fault("leak", "broker", "%d bridges run: %r" % (len(pids), pids))
-            return
-        for name, pid, (sockets, others) in zip(("broker", "bridge"), (self.server.pid, pids[0]), before):
+        for name, pid, (sockets, others) in [("broker", self.server.pid, before[0])] + [
+                ("bridge", pid, before[1]) for pid in pids]:
             if not await self._until(lambda: self._descriptors(pid)[0] <= sockets and
                                      self._descriptors(pid)[1] <= others + SLACK, 7):
                 now = self._descriptors(pid)
@@ -346,7 +349,7 @@ class Trial:
         if not self.everybody or not hasattr(self, "talked"):
             return
         run = Run(self.world.messages, [c.reader for c in self.everybody], self.injector.timeline, self._rows(),
-                  getattr(self, "pages", {}))
+                  getattr(self, "pages", {}), self.options.plugin.get("history_sync") == "on")
         for one in run.readers:
             one.receipts.sort(key=lambda receipt: receipt.at)
         began = time.monotonic()
@@ -376,10 +379,11 @@ class Trial:
         for line in checker.table(self.found):
             self.say("  " + line)
         if bad:
-            self.say("FAILED with --seed %d --seconds %d --clients %d --rate %d --faults %s; "
-                     "the broker's folder: %s" % (
+            self.say("FAILED with --seed %d --seconds %d --clients %d --rate %d --faults %s%s; the broker's folder: "
+                     "%s" % (
                 self.options.seed, self.options.seconds, self.options.clients, self.options.rate,
-                ",".join(self.options.faults) or "none", self.server.folder))
+                ",".join(self.options.faults) or "none", "".join(" --option " + one for one in self.options.option),
+                self.server.folder))
         else:
             self.say("passed, seed %d" % self.options.seed)
         return not bad
@@ -394,7 +398,12 @@ def read_options(arguments):
     parser.add_argument("--rate", type=int, default=250, help="messages a second of all clients together (250)")
     parser.add_argument("--faults", default=",".join(FAULTS), help="comma-separated, or none; known: %(default)s")
     parser.add_argument("--verbose", action="store_true", help="print each deviation, allowed ones too")
+    parser.add_argument("--option", action="append", default=[], metavar="NAME=VALUE",
+                        help="plugin_opt_NAME VALUE, such as history_sync=on, bridges=2, fanout=session")
     options = parser.parse_args(arguments)
+    options.plugin = dict(one.split("=", 1) for one in options.option if "=" in one)
+    if len(options.plugin) != len(options.option):
+        parser.error("--option NAME=VALUE, each once")
     options.faults = [] if options.faults == "none" else options.faults.split(",")
     unknown = [kind for kind in options.faults if kind not in FAULTS]
     if unknown:
