@@ -12,6 +12,7 @@
 
 enum statement {
 	S_NEWEST,
+	S_OLDEST,
 	S_PLACE,
 	S_USER,
 	S_ID,
@@ -29,6 +30,7 @@ enum statement {
 /* ?1 place or user, ?2 above this number, ?3 up to that one, ?4 how many */
 static const char *const sql[STATEMENTS] = {
     [S_NEWEST] = "SELECT max(n) FROM messages",
+    [S_OLDEST] = "SELECT min(n) FROM messages",
     [S_PLACE] = "SELECT place FROM places WHERE kind=?1 AND name=?2",
     [S_USER] = "SELECT user FROM users WHERE address=?1",
     [S_ID] = "SELECT n FROM messages WHERE id=?1",
@@ -200,6 +202,17 @@ static bool find_start(struct history_db *db, struct history_replay *r, uint64_t
 	return found != BROKEN;
 }
 
+/* Has what is still to be read been trimmed meanwhile? The oldest goes first, so not while anything is there
+ * up to the cursor. */
+static bool check_trimmed(struct history_db *db, struct history_replay *r)
+{
+	uint64_t oldest = UINT64_MAX;
+	if (one_number(db->statements[S_OLDEST], &oldest) == BROKEN)
+		return false;
+	r->complete &= oldest <= r->cursor;
+	return true;
+}
+
 /* Reads rows into r->frames until the page is full. */
 static bool read_frames(struct history_db *db, struct history_replay *r, uint64_t key)
 {
@@ -214,7 +227,7 @@ static bool read_frames(struct history_db *db, struct history_replay *r, uint64_
 			len = 0;
 		size_t need = frame_size(len);
 		if (r->frames == NULL) {
-			r->frames = chunk_new(need > REPLAY_PAGE_BYTES ? need : REPLAY_PAGE_BYTES);
+			r->frames = chunk_new(need > r->page_bytes ? need : r->page_bytes);
 			if (r->frames == NULL) {
 				rc = SQLITE_NOMEM;
 				break;
@@ -247,6 +260,8 @@ enum history_status history_db_replay(struct history_db *db, struct history_repl
 	}
 	enum found found = key_of(db, &r->place, &key);
 	if (found == BROKEN)
+		return fail(db, NULL);
+	if (r->started && !check_trimmed(db, r))
 		return fail(db, NULL);
 	/* a place without messages has no key; whether since is known is still to be said */
 	if (!r->started && !find_start(db, r, key))
@@ -398,10 +413,10 @@ enum history_status history_db_page(struct history_db *db, struct history_page *
 	p->complete = true;
 	if (!open_db(db))
 		return HISTORY_FAILED;
-	uint64_t key, newest = 0;
-	if (one_number(db->statements[S_NEWEST], &newest) == BROKEN)
+	uint64_t key;
+	if (one_number(db->statements[S_NEWEST], &p->reached) == BROKEN)
 		return fail(db, NULL);
-	if (newest < p->upto && !p->impatient)
+	if (p->reached < p->upto && !p->impatient)
 		return HISTORY_BEHIND;
 	enum found found = key_of(db, &p->place, &key);
 	if (found == BROKEN || (found == FOUND && !read_rows(db, p, key)))

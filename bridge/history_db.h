@@ -51,6 +51,7 @@ struct history_replay {
 	char since[ULID_LEN + 1]; /* an id; it need not exist */
 	uint64_t upto;            /* number of the newest message that belongs to it; it must be there */
 	bool impatient;           /* never answer HISTORY_BEHIND */
+	uint32_t page_bytes;      /* of frames, for each call (and one message); at most REPLAY_PAGE_BYTES */
 	uint64_t cursor;          /* where the page before this one ended */
 	uint64_t reached;         /* number of the newest message that was seen in the database */
 	bool started;
@@ -73,8 +74,9 @@ struct history_page {
 	enum history_form form;
 	char before[ULID_LEN + 1], after[ULID_LEN + 1]; /* ids, which need not exist; empty: none */
 	uint32_t limit;                                 /* 1 to HISTORY_LIMIT_MAX */
-	uint64_t upto;  /* number of a message that must be there before it is read */
-	bool impatient; /* never answer HISTORY_BEHIND */
+	uint64_t upto;    /* number of a message that must be there before it is read */
+	uint64_t reached; /* number of the newest message that was seen in the database */
+	bool impatient;   /* never answer HISTORY_BEHIND */
 	/* answered */
 	char *messages; /* JSON objects with commas between them, oldest first, not terminated; may be NULL */
 	size_t len;

@@ -78,9 +78,13 @@ static void on_behind(uv_timer_t *timer)
 static void wait_for_writer(struct history_reader *r, struct history_question *q)
 {
 	uint64_t now = r->bridge->loop.now_ms;
+	uint64_t reached = q->is_replay ? q->replay.reached : q->page.reached;
 	if (q->give_up_ms == 0)
 		q->give_up_ms = now + HISTORY_WAIT_MS;
-	if (now >= q->give_up_ms) {
+	/* one has waited for all while nothing is written */
+	if (now >= q->give_up_ms || (r->stuck && r->stuck_at == reached)) {
+		r->stuck = true;
+		r->stuck_at = reached;
 		static struct log_limit limit;
 		log_limited(&limit, now, LOG_LEVEL_WARNING,
 		            "history lags behind by more than %d ms: it is read without the last messages",

@@ -51,6 +51,8 @@ struct history_reader {
 	struct history_question *behind;       /* asked again at the next tick of the timer */
 	struct history_question *unplaced;     /* pages whose position is awaited */
 	bool working, stopping;
+	bool stuck;        /* somebody has waited for the writer in vain, */
+	uint64_t stuck_at; /* and this was the newest message then */
 	uv_work_t work;
 	uv_timer_t timer;
 	struct history_db *db; /* the worker's */

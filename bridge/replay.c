@@ -12,6 +12,7 @@ struct place {
 	struct room *room; /* NULL: the inbox */
 	bool own;          /* its live messages come over the session's own connection */
 	bool known;        /* the position is known */
+	bool read;         /* as far as the position, or as far as it can be */
 	bool live;         /* nothing is held any more */
 	bool left;         /* so is the session's membership; room is not valid any more */
 	struct history_replay progress;
@@ -145,6 +146,7 @@ static void take_position(struct replay *p, bool own, uint64_t n, const char *id
 		struct place *place = &p->places[i];
 		if (!place->known && place->own == own) {
 			place->known = true;
+			place->read = false;
 			place->progress.upto = n;
 			sift_held(p, place->room, keep_newer, id);
 		}
@@ -214,6 +216,13 @@ static void send_recovered(struct session *s, const struct room *room, bool comp
 	session_send_text(s, frame, (size_t)n);
 }
 
+/* A page, what waits before it and what is held (half of it at most) are together within outbox_bytes. */
+static uint32_t page_bytes(const struct session *s)
+{
+	uint32_t quarter = s->bridge->settings.outbox_bytes / 4;
+	return quarter < REPLAY_PAGE_BYTES ? quarter : REPLAY_PAGE_BYTES;
+}
+
 static void finish_place(struct replay *p, struct place *place)
 {
 	place->live = true;
@@ -241,8 +250,7 @@ static void on_page(struct history_question *q)
 			session_send_shared(s, frames, 0, frames->len);
 		if (q->status == HISTORY_FAILED)
 			place->progress.complete = false;
-		if (q->status == HISTORY_FAILED || (!q->replay.more && place->known && q->replay.upto == upto))
-			finish_place(p, place);
+		place->read = q->status == HISTORY_FAILED || (!q->replay.more && q->replay.upto == upto);
 	}
 	if (!session_leaving(s))
 		read_next(p);
@@ -253,8 +261,14 @@ static void read_next(struct replay *p)
 {
 	struct session *s = p->session;
 	if (!p->started || p->question != NULL || session_leaving(s) || s->blocked ||
-	    s->outbox.bytes > REPLAY_PAGE_BYTES)
+	    s->outbox.bytes > page_bytes(s))
 		return;
+	for (uint32_t i = 0; i < p->place_count; i++)
+		if (p->places[i].read && p->places[i].known && !p->places[i].live) {
+			finish_place(p, &p->places[i]);
+			if (session_leaving(s) || s->outbox.bytes > page_bytes(s))
+				return;
+		}
 	struct place *place = NULL;
 	bool all_live = true;
 	for (uint32_t i = 0; i < p->place_count; i++) {
@@ -277,6 +291,7 @@ static void read_next(struct replay *p)
 	}
 	q->is_replay = true;
 	q->replay = place->progress;
+	q->replay.page_bytes = page_bytes(s);
 	p->question = q;
 	p->reading = place;
 	history_submit(&s->bridge->history, q);
@@ -298,7 +313,7 @@ static void ask_again(struct replay *p)
 		if (place->live)
 			continue;
 		sift_held(p, place->room, keep_late, NULL);
-		place->known = false;
+		place->known = place->read = false;
 	}
 	ask(p);
 }

@@ -57,7 +57,7 @@ void session_send_shared(struct session *s, struct chunk *c, uint32_t start, uin
 		return;
 	}
 	/* What waits for a device is safer at the broker than here. */
-	if (s->persistent && s->outbox.bytes > s->bridge->settings.outbox_bytes / 4)
+	if (s->persistent && s->outbox.bytes > s->bridge->settings.outbox_bytes / 2)
 		mqtt_link_pause(&s->link);
 	enforce_bounds(s);
 	if (!session_leaving(s) && s->outbox.count > 0)

@@ -160,6 +160,9 @@ void session_check_joined(struct session *s)
 		if (!s->rooms[i].ready)
 			return;
 	s->state = SESSION_OPEN;
+	/* what a device has missed may lack what the broker keeps for nobody; from here on numbers count */
+	for (uint32_t i = 0; i < s->room_count && s->persistent; i++)
+		s->rooms[i].have_seq = false;
 	session_send_ready(s);
 	if (s->wants_presence)
 		roster_join(&s->bridge->roster, s);

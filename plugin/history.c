@@ -48,6 +48,7 @@ static bool load(struct history_store *store)
 
 	state.last = history_store_newest(store, state.last_id);
 	if (newest_id[0] != '\0') {
+		memcpy(state.last_id, newest_id, sizeof(state.last_id));
 		ids_pass(newest_id);
 		if (ulid_milliseconds(newest_id) > now.real_ms + AHEAD_MS)
 			log_line(MOSQ_LOG_WARNING,

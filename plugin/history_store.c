@@ -1,46 +1,11 @@
 /*
- * history_store.c - the history's database.
+ * history_store.c - the history's database: what is written into it and removed from it.
  */
-#include "history_store.h"
+#include "history_store_inner.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <sqlite3.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-/* The write-ahead log is cut back to this after it has been moved into the database. */
-#define LOG_BYTES "16777216"
-#define HISTORY_FILE_MAX 4096
-#define OPEN_BUSY_MS 2000 /* at start somebody else may be reading what a crash has left */
-
-enum statement {
-	BEGIN,
-	COMMIT,
-	FIND_PLACE,
-	ADD_PLACE,
-	FIND_USER,
-	ADD_USER,
-	ADD_MESSAGE,
-	ADD_MAIL,
-	FIND_ID,
-	MOVE_MESSAGE,
-	MOVE_MAIL,
-	RECENT,
-	OLD,
-	OLDEST,
-	PLACE_OF,
-	REMOVE_MESSAGE,
-	REMOVE_MAIL,
-	STATEMENTS
-};
-
-static const char *const texts[STATEMENTS] = {
+const char *const history_store_texts[STATEMENTS] = {
     [BEGIN] = "BEGIN IMMEDIATE",
     [COMMIT] = "COMMIT",
     [FIND_PLACE] = "SELECT place FROM places WHERE kind=?1 AND name=?2",
@@ -60,39 +25,14 @@ static const char *const texts[STATEMENTS] = {
     [REMOVE_MAIL] = "DELETE FROM mailbox WHERE user=?1 AND n=?2",
 };
 
-struct history_store {
-	sqlite3 *db;
-	sqlite3_stmt *statements[STATEMENTS];
-	int fd; /* holds the flock; closed after the database, for closing it drops SQLite's locks */
-	char *path;
-	struct stat companions[2]; /* the log and its index, as they were opened */
-	uint64_t messages;         /* that are stored, counting what this transaction has added */
-	uint64_t added;            /* by this transaction */
-	uint64_t newest;
-	char newest_of_n[ULID_LEN + 1];
-	char newest_id[ULID_LEN + 1];
-	char error[HISTORY_WHY_MAX];
-};
-
 /* The two people of a pair's place. */
 struct people {
 	const char *name[2];
 	size_t len[2];
 };
 
-static void explain(char why[HISTORY_WHY_MAX], const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static void explain(char why[HISTORY_WHY_MAX], const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	(void)vsnprintf(why, HISTORY_WHY_MAX, format, args);
-	va_end(args);
-}
-
 /* Which kind of failure this is; and keeps its text. */
-static enum store_result failed(struct history_store *s)
+enum store_result history_store_failed(struct history_store *s)
 {
 	int code = sqlite3_extended_errcode(s->db), system = sqlite3_system_errno(s->db);
 
@@ -117,7 +57,7 @@ static enum store_result failed(struct history_store *s)
 static enum store_result run(struct history_store *s, enum statement which)
 {
 	sqlite3_stmt *statement = s->statements[which];
-	enum store_result result = sqlite3_step(statement) == SQLITE_DONE ? STORE_OK : failed(s);
+	enum store_result result = sqlite3_step(statement) == SQLITE_DONE ? STORE_OK : history_store_failed(s);
 
 	(void)sqlite3_reset(statement);
 	(void)sqlite3_clear_bindings(statement);
@@ -136,7 +76,7 @@ static enum store_result look_up(struct history_store *s, enum statement which, 
 	if (*found)
 		*value = sqlite3_column_int64(statement, 0);
 	else if (rc != SQLITE_DONE)
-		result = failed(s);
+		result = history_store_failed(s);
 	(void)sqlite3_reset(statement);
 	(void)sqlite3_clear_bindings(statement);
 	return result;
@@ -156,15 +96,15 @@ static enum store_result place_of(struct history_store *s, const struct history_
                                   sqlite3_int64 *place)
 {
 	enum store_result result;
-	bool found;
+	bool found = false;
 
 	if (!number(s, FIND_PLACE, 1, m->kind) || !text(s, FIND_PLACE, 2, m->place, m->place_len))
-		return failed(s);
+		return history_store_failed(s);
 	result = look_up(s, FIND_PLACE, place, &found);
 	if (result != STORE_OK || found)
 		return result;
 	if (!number(s, ADD_PLACE, 1, m->kind) || !text(s, ADD_PLACE, 2, m->place, m->place_len))
-		return failed(s);
+		return history_store_failed(s);
 	result = run(s, ADD_PLACE);
 	*place = sqlite3_last_insert_rowid(s->db);
 	return result;
@@ -173,7 +113,7 @@ static enum store_result place_of(struct history_store *s, const struct history_
 static enum store_result find_user(struct history_store *s, const char *address, size_t len,
                                    sqlite3_int64 *user, bool *found)
 {
-	return text(s, FIND_USER, 1, address, len) ? look_up(s, FIND_USER, user, found) : failed(s);
+	return text(s, FIND_USER, 1, address, len) ? look_up(s, FIND_USER, user, found) : history_store_failed(s);
 }
 
 static enum store_result user_of(struct history_store *s, const char *address, size_t len,
@@ -185,7 +125,7 @@ static enum store_result user_of(struct history_store *s, const char *address, s
 	if (result != STORE_OK || found)
 		return result;
 	if (!text(s, ADD_USER, 1, address, len))
-		return failed(s);
+		return history_store_failed(s);
 	result = run(s, ADD_USER);
 	*user = sqlite3_last_insert_rowid(s->db);
 	return result;
@@ -206,7 +146,7 @@ static enum store_result put_into_mailboxes(struct history_store *s, const struc
 {
 	enum store_result result = STORE_OK;
 	struct people people;
-	sqlite3_int64 user;
+	sqlite3_int64 user = 0;
 	int i;
 
 	if (!people_of(m->place, m->place_len, &people)) {
@@ -218,7 +158,7 @@ static enum store_result put_into_mailboxes(struct history_store *s, const struc
 		if (result != STORE_OK)
 			break;
 		if (!number(s, ADD_MAIL, 1, (uint64_t)user) || !number(s, ADD_MAIL, 2, m->n))
-			return failed(s);
+			return history_store_failed(s);
 		result = run(s, ADD_MAIL);
 	}
 	return result;
@@ -235,18 +175,18 @@ static enum store_result locate(struct history_store *s, const char *id, uint64_
 	*n = 0;
 	*pair = false;
 	if (!text(s, FIND_ID, 1, id, ULID_LEN))
-		return failed(s);
+		return history_store_failed(s);
 	rc = sqlite3_step(statement);
 	if (rc == SQLITE_DONE)
 		return STORE_OK;
 	if (rc != SQLITE_ROW)
-		return failed(s);
+		return history_store_failed(s);
 	*n = (uint64_t)sqlite3_column_int64(statement, 0);
 	if (sqlite3_column_int(statement, 1) != HISTORY_PAIR)
 		return STORE_OK;
 	people->name[0] = (const char *)sqlite3_column_text(statement, 2);
 	if (!people->name[0])
-		return failed(s);
+		return history_store_failed(s);
 	*pair = people_of(people->name[0], (size_t)sqlite3_column_bytes(statement, 2), people);
 	return STORE_OK;
 }
@@ -272,7 +212,7 @@ static bool stands(struct history_store *s, const struct history_message *m)
 enum store_result history_store_insert(struct history_store *s, const struct history_message *m)
 {
 	enum store_result result;
-	sqlite3_int64 place;
+	sqlite3_int64 place = 0;
 	char why[HISTORY_WHY_MAX];
 
 	result = place_of(s, m, &place);
@@ -282,7 +222,7 @@ enum store_result history_store_insert(struct history_store *s, const struct his
 	    !number(s, ADD_MESSAGE, 3, (uint64_t)place) ||
 	    (m->ref && !text(s, ADD_MESSAGE, 4, m->ref, m->ref_len)) ||
 	    !text(s, ADD_MESSAGE, 5, m->body, m->body_len))
-		return failed(s);
+		return history_store_failed(s);
 	result = run(s, ADD_MESSAGE);
 	if (result == STORE_NEVER) {
 		memcpy(why, s->error, sizeof(why));
@@ -301,8 +241,8 @@ static enum store_result move_mail(struct history_store *s, const struct people 
                                    uint64_t to)
 {
 	enum store_result result = STORE_OK;
-	sqlite3_int64 user;
-	bool found;
+	sqlite3_int64 user = 0;
+	bool found = false;
 	int i;
 
 	for (i = 0; i < 2 && result == STORE_OK; i++) {
@@ -311,7 +251,7 @@ static enum store_result move_mail(struct history_store *s, const struct people 
 			continue;
 		if (!number(s, MOVE_MAIL, 1, (uint64_t)user) || !number(s, MOVE_MAIL, 2, from) ||
 		    !number(s, MOVE_MAIL, 3, to))
-			return failed(s);
+			return history_store_failed(s);
 		result = run(s, MOVE_MAIL);
 	}
 	return result;
@@ -331,7 +271,7 @@ enum store_result history_store_renumber(struct history_store *s, const char *id
 	}
 	if (result == STORE_OK && old != n) {
 		result = number(s, MOVE_MESSAGE, 1, old) && number(s, MOVE_MESSAGE, 2, n) ? run(s, MOVE_MESSAGE)
-		                                                                          : failed(s);
+		                                                                          : history_store_failed(s);
 		if (result == STORE_OK && pair)
 			result = move_mail(s, &people, old, n);
 	}
@@ -388,7 +328,7 @@ enum store_result history_store_recent(struct history_store *s, uint64_t since_m
 
 	first_id(since_ms, since);
 	if (!text(s, RECENT, 1, since, ULID_LEN))
-		return failed(s);
+		return history_store_failed(s);
 	while ((rc = sqlite3_step(statement)) == SQLITE_ROW) {
 		id = (const char *)sqlite3_column_text(statement, 0);
 		recent.ref = (const char *)sqlite3_column_text(statement, 1);
@@ -404,7 +344,7 @@ enum store_result history_store_recent(struct history_store *s, uint64_t since_m
 		each(arg, &recent);
 	}
 	if (rc != SQLITE_DONE)
-		result = failed(s);
+		result = history_store_failed(s);
 	(void)sqlite3_reset(statement);
 	(void)sqlite3_clear_bindings(statement);
 	return result;
@@ -421,7 +361,7 @@ static enum store_result collect(struct history_store *s, enum statement which, 
 	while (*count < max && (rc = sqlite3_step(statement)) == SQLITE_ROW)
 		list[(*count)++] = (uint64_t)sqlite3_column_int64(statement, 0);
 	if (*count < max && rc != SQLITE_DONE)
-		result = failed(s);
+		result = history_store_failed(s);
 	(void)sqlite3_reset(statement);
 	(void)sqlite3_clear_bindings(statement);
 	return result;
@@ -430,8 +370,8 @@ static enum store_result collect(struct history_store *s, enum statement which, 
 static enum store_result remove_mail(struct history_store *s, const struct people *people, uint64_t n)
 {
 	enum store_result result = STORE_OK;
-	sqlite3_int64 user;
-	bool found;
+	sqlite3_int64 user = 0;
+	bool found = false;
 	int i;
 
 	for (i = 0; i < 2 && result == STORE_OK; i++) {
@@ -439,7 +379,7 @@ static enum store_result remove_mail(struct history_store *s, const struct peopl
 		if (result != STORE_OK || !found)
 			continue;
 		if (!number(s, REMOVE_MAIL, 1, (uint64_t)user) || !number(s, REMOVE_MAIL, 2, n))
-			return failed(s);
+			return history_store_failed(s);
 		result = run(s, REMOVE_MAIL);
 	}
 	return result;
@@ -454,19 +394,19 @@ static enum store_result remove_message(struct history_store *s, uint64_t n)
 	int rc;
 
 	if (!number(s, PLACE_OF, 1, n))
-		return failed(s);
+		return history_store_failed(s);
 	rc = sqlite3_step(statement);
 	if (rc == SQLITE_ROW && sqlite3_column_int(statement, 0) == HISTORY_PAIR) {
 		name = (const char *)sqlite3_column_text(statement, 1);
 		if (name && people_of(name, (size_t)sqlite3_column_bytes(statement, 1), &people))
 			result = remove_mail(s, &people, n);
 	} else if (rc != SQLITE_ROW && rc != SQLITE_DONE)
-		result = failed(s);
+		result = history_store_failed(s);
 	(void)sqlite3_reset(statement);
 	(void)sqlite3_clear_bindings(statement);
 	if (result != STORE_OK)
 		return result;
-	return number(s, REMOVE_MESSAGE, 1, n) ? run(s, REMOVE_MESSAGE) : failed(s);
+	return number(s, REMOVE_MESSAGE, 1, n) ? run(s, REMOVE_MESSAGE) : history_store_failed(s);
 }
 
 /* Which messages a step removes. What is there twice is removed once. */
@@ -479,12 +419,12 @@ static enum store_result choose(struct history_store *s, uint64_t before_ms, uin
 	*count = 0;
 	if (excess > 0) {
 		if (!number(s, OLDEST, 1, excess < HISTORY_TRIM_ROWS ? excess : HISTORY_TRIM_ROWS))
-			return failed(s);
+			return history_store_failed(s);
 		return collect(s, OLDEST, list, count, HISTORY_TRIM_ROWS);
 	}
 	first_id(before_ms, before);
 	if (!text(s, OLD, 1, before, ULID_LEN) || !number(s, OLD, 2, HISTORY_TRIM_ROWS))
-		return failed(s);
+		return history_store_failed(s);
 	return collect(s, OLD, list, count, HISTORY_TRIM_ROWS);
 }
 
@@ -513,39 +453,6 @@ enum store_result history_store_trim(struct history_store *s, uint64_t before_ms
 	return STORE_OK;
 }
 
-static bool same_file(const struct stat *a, const struct stat *b)
-{
-	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
-}
-
-bool history_store_in_place(const struct history_store *s)
-{
-	struct stat held, named;
-
-	return fstat(s->fd, &held) == 0 && stat(s->path, &named) == 0 && same_file(&held, &named);
-}
-
-/* The files that SQLite puts beside the database: remembers which they are, or, of a database that has lost
- * its name, removes them. For SQLite goes by their names, and would take them for another database's that
- * stands there now. */
-static void companions(struct history_store *s, bool remove)
-{
-	static const char *const ends[] = {"-wal", "-shm"};
-	char name[HISTORY_FILE_MAX + 8];
-	struct stat st;
-	int i;
-
-	for (i = 0; i < 2; i++) {
-		(void)snprintf(name, sizeof(name), "%s%s", s->path, ends[i]);
-		if (stat(name, &st) != 0)
-			continue;
-		if (!remove)
-			s->companions[i] = st;
-		else if (same_file(&st, &s->companions[i]))
-			(void)unlink(name);
-	}
-}
-
 const char *history_store_error(const struct history_store *s)
 {
 	return s->error;
@@ -560,223 +467,4 @@ uint64_t history_store_newest(const struct history_store *s, char id[ULID_LEN + 
 const char *history_store_newest_id(const struct history_store *s)
 {
 	return s->newest_id;
-}
-
-/* --- opening --- */
-
-/* The file itself, made where there is none. -1 and why. */
-static int hold_file(const char *path, char why[HISTORY_WHY_MAX])
-{
-	struct stat st;
-	int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-
-	if (fd < 0 && errno == EEXIST)
-		fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
-	else if (fd >= 0 && fchmod(fd, 0600) != 0) {
-		explain(why, "%s", strerror(errno));
-		(void)close(fd);
-		return -1;
-	}
-	if (fd < 0) {
-		explain(why, "%s", strerror(errno));
-		return -1;
-	}
-	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
-		explain(why, "this is not a regular file");
-		(void)close(fd);
-		return -1;
-	}
-	/* Where the file system knows no flock, there is only the operator's care. */
-	if (flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
-		explain(why, "another broker writes into it");
-		(void)close(fd);
-		return -1;
-	}
-	return fd;
-}
-
-/* Asks for one number. False where SQLite fails. */
-static bool ask(struct history_store *s, const char *sql, sqlite3_int64 *value)
-{
-	sqlite3_stmt *statement = NULL;
-	bool ok = sqlite3_prepare_v2(s->db, sql, -1, &statement, NULL) == SQLITE_OK &&
-	          sqlite3_step(statement) == SQLITE_ROW;
-
-	if (ok)
-		*value = sqlite3_column_int64(statement, 0);
-	(void)sqlite3_finalize(statement);
-	return ok;
-}
-
-static bool exec(struct history_store *s, const char *sql)
-{
-	return sqlite3_exec(s->db, sql, NULL, NULL, NULL) == SQLITE_OK;
-}
-
-static bool fail(struct history_store *s, char why[HISTORY_WHY_MAX])
-{
-	(void)failed(s);
-	explain(why, "%s", s->error);
-	return false;
-}
-
-/* Looks at what is in the file before anything is changed. *empty: nothing at all. */
-static bool check_kind(struct history_store *s, bool *empty, char why[HISTORY_WHY_MAX])
-{
-	sqlite3_int64 application, version, tables;
-
-	if (!ask(s, "PRAGMA application_id", &application) || !ask(s, "PRAGMA user_version", &version) ||
-	    !ask(s, "SELECT count(*) FROM sqlite_master", &tables))
-		return fail(s, why);
-	*empty = application == 0 && version == 0 && tables == 0;
-	if (!*empty && application != HISTORY_APPLICATION_ID) {
-		explain(why, "this is an SQLite database, but no chat history");
-		return false;
-	}
-	if (!*empty && version != HISTORY_USER_VERSION) {
-		explain(
-		    why,
-		    "this history is of version %lld, and this mosquitto-chat knows version %d: it was written by a "
-		    "newer one",
-		    (long long)version, HISTORY_USER_VERSION);
-		return false;
-	}
-	return true;
-}
-
-/* Write-ahead logging, for readers shall not wait for the writer nor it for them. */
-static bool set_up(struct history_store *s, const struct history_store_config *config,
-                   char why[HISTORY_WHY_MAX])
-{
-	sqlite3_stmt *statement = NULL;
-	const char *mode;
-	bool wal;
-
-	wal = sqlite3_prepare_v2(s->db, "PRAGMA journal_mode=WAL", -1, &statement, NULL) == SQLITE_OK &&
-	      sqlite3_step(statement) == SQLITE_ROW;
-	mode = wal ? (const char *)sqlite3_column_text(statement, 0) : NULL;
-	if (mode && strcmp(mode, "wal") != 0) {
-		explain(why, "the file system allows no write-ahead log");
-		(void)sqlite3_finalize(statement);
-		return false;
-	}
-	(void)sqlite3_finalize(statement);
-	if (!mode || !exec(s, config->sync ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL") ||
-	    !exec(s, "PRAGMA journal_size_limit=" LOG_BYTES) || !exec(s, "PRAGMA foreign_keys=OFF"))
-		return fail(s, why);
-	return true;
-}
-
-/* Makes the tables; else only proves that the database can be written. */
-static bool set_tables(struct history_store *s, bool empty, char why[HISTORY_WHY_MAX])
-{
-	char pragmas[96];
-
-	(void)snprintf(pragmas, sizeof(pragmas), "PRAGMA application_id=%d;PRAGMA user_version=%d",
-	               HISTORY_APPLICATION_ID, HISTORY_USER_VERSION);
-	if (exec(s, "BEGIN IMMEDIATE") && (!empty || (exec(s, HISTORY_SCHEMA) && exec(s, pragmas))) &&
-	    exec(s, "COMMIT"))
-		return true;
-	(void)fail(s, why);
-	history_store_rollback(s);
-	return false;
-}
-
-static bool learn(struct history_store *s, char why[HISTORY_WHY_MAX])
-{
-	static const char newest[] = "SELECT n,id FROM messages ORDER BY n DESC LIMIT 1";
-	static const char newest_id[] = "SELECT 0,max(id) FROM messages";
-	const char *const sql[] = {newest, newest_id};
-	char *const out[] = {s->newest_of_n, s->newest_id};
-	sqlite3_stmt *statement;
-	sqlite3_int64 messages;
-	const char *id;
-	int i, rc;
-
-	if (!ask(s, "SELECT count(*) FROM messages", &messages))
-		return fail(s, why);
-	s->messages = (uint64_t)messages;
-	for (i = 0; i < 2; i++) {
-		statement = NULL;
-		rc = sqlite3_prepare_v2(s->db, sql[i], -1, &statement, NULL);
-		rc = rc == SQLITE_OK ? sqlite3_step(statement) : rc;
-		id = rc == SQLITE_ROW ? (const char *)sqlite3_column_text(statement, 1) : NULL;
-		if (id && ulid_valid(id, strlen(id))) {
-			memcpy(out[i], id, ULID_LEN + 1);
-			if (i == 0)
-				s->newest = (uint64_t)sqlite3_column_int64(statement, 0);
-		}
-		(void)sqlite3_finalize(statement);
-		if (rc != SQLITE_ROW && rc != SQLITE_DONE)
-			return fail(s, why);
-	}
-	if (s->messages > 0 && (s->newest == 0 || s->newest > INT64_MAX / 2)) {
-		explain(why, "its numbers are damaged");
-		return false;
-	}
-	return true;
-}
-
-static bool prepare_all(struct history_store *s, char why[HISTORY_WHY_MAX])
-{
-	int i;
-
-	for (i = 0; i < STATEMENTS; i++)
-		if (sqlite3_prepare_v3(s->db, texts[i], -1, SQLITE_PREPARE_PERSISTENT, &s->statements[i], NULL) !=
-		    SQLITE_OK)
-			return fail(s, why);
-	return true;
-}
-
-struct history_store *history_store_open(const struct history_store_config *config, char why[HISTORY_WHY_MAX])
-{
-	struct history_store *s = calloc(1, sizeof(*s));
-	bool empty = false;
-
-	if (!s || !(s->path = strdup(config->path))) {
-		explain(why, "out of memory");
-		free(s);
-		return NULL;
-	}
-	s->fd = hold_file(config->path, why);
-	if (s->fd < 0) {
-		free(s->path);
-		free(s);
-		return NULL;
-	}
-	/* One thread at a time, so no mutex is needed. */
-	if (sqlite3_open_v2(config->path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) !=
-	        SQLITE_OK ||
-	    sqlite3_busy_timeout(s->db, OPEN_BUSY_MS) != SQLITE_OK ||
-	    sqlite3_extended_result_codes(s->db, 1) != SQLITE_OK)
-		(void)fail(s, why);
-	else if (check_kind(s, &empty, why) && set_up(s, config, why) && set_tables(s, empty, why) &&
-	         learn(s, why) && prepare_all(s, why)) {
-		(void)sqlite3_busy_timeout(s->db, (int)config->busy_ms);
-		companions(s, false);
-		return s;
-	}
-	history_store_close(s);
-	return NULL;
-}
-
-void history_store_close(struct history_store *s)
-{
-	bool in_place;
-	int i;
-
-	if (!s)
-		return;
-	in_place = history_store_in_place(s);
-	for (i = 0; i < STATEMENTS; i++)
-		(void)sqlite3_finalize(s->statements[i]);
-	/* Closing moves the log into the database and removes it, where nobody else has it open. */
-	if (!in_place)
-		(void)sqlite3_db_config(s->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
-	(void)sqlite3_close(s->db);
-	if (!in_place)
-		companions(s, true);
-	(void)close(s->fd);
-	free(s->path);
-	free(s);
 }

@@ -7,7 +7,6 @@
 
 #include <pthread.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -183,19 +182,13 @@ bool history_writer_trouble(enum history_trouble which, unsigned long *count, ch
 
 /* --- the writer's thread --- */
 
-static void report(enum history_trouble which, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static void report(enum history_trouble which, const char *format, ...)
+static void report(enum history_trouble which, const char *text)
 {
-	char text[HISTORY_WHY_MAX];
-	va_list args;
+	struct trouble *trouble = &shared.troubles[which];
 
-	va_start(args, format);
-	(void)vsnprintf(text, sizeof(text), format, args);
-	va_end(args);
 	(void)pthread_mutex_lock(&shared.mutex);
-	shared.troubles[which].count++;
-	memcpy(shared.troubles[which].text, text, sizeof(text));
+	trouble->count++;
+	(void)snprintf(trouble->text, sizeof(trouble->text), "%s", text);
 	(void)atomic_fetch_or(&shared.troubled, 1u << which);
 	(void)pthread_mutex_unlock(&shared.mutex);
 }
@@ -259,14 +252,18 @@ static void note_failure(enum store_result result, const char *why)
 	if (result == STORE_BUSY && now - writer.failing_since_ms < BUSY_PATIENCE_MS)
 		return;
 	writer.complained = true;
-	report(HISTORY_TROUBLE_WRITE, "%s", why);
+	report(HISTORY_TROUBLE_WRITE, why);
 }
 
 static void note_success(void)
 {
-	if (writer.complained)
-		report(HISTORY_TROUBLE_OVER, "after %llu s",
-		       (unsigned long long)(clock_monotonic_ms() - writer.failing_since_ms + 999) / 1000);
+	char text[64];
+
+	if (writer.complained) {
+		(void)snprintf(text, sizeof(text), "after %llu s",
+		               (unsigned long long)(clock_monotonic_ms() - writer.failing_since_ms + 999) / 1000);
+		report(HISTORY_TROUBLE_OVER, text);
+	}
 	writer.complained = false;
 	writer.failing_since_ms = 0;
 	writer.retry_ms = 0;
@@ -301,6 +298,7 @@ static bool have_store(void)
 
 static enum store_result write_item(const struct history_item *item, unsigned long *left_out)
 {
+	char text[HISTORY_WHY_MAX];
 	enum store_result result = item->task == INSERT
 	                               ? history_store_insert(writer.store, &item->message)
 	                               : history_store_renumber(writer.store, item->message.id, item->message.n);
@@ -308,8 +306,10 @@ static enum store_result write_item(const struct history_item *item, unsigned lo
 	if (result != STORE_NEVER)
 		return result;
 	(*left_out)++;
-	report(HISTORY_TROUBLE_ROW, "%s %.*s: %s", item->task == INSERT ? "message" : "the place of message",
-	       ULID_LEN, item->message.id, history_store_error(writer.store));
+	(void)snprintf(text, sizeof(text), "%s %.*s: %s",
+	               item->task == INSERT ? "message" : "the place of message", ULID_LEN, item->message.id,
+	               history_store_error(writer.store));
+	report(HISTORY_TROUBLE_ROW, text);
 	return STORE_OK;
 }
 
@@ -374,7 +374,7 @@ static void trim(void)
 	if (history_store_trim(writer.store,
 	                       by_age && real > writer.config.keep_ms ? real - writer.config.keep_ms : 0,
 	                       writer.config.keep_messages, &removed) != STORE_OK)
-		report(HISTORY_TROUBLE_TRIM, "%s", history_store_error(writer.store));
+		report(HISTORY_TROUBLE_TRIM, history_store_error(writer.store));
 	writer.more_to_trim = removed == HISTORY_TRIM_ROWS;
 }
 

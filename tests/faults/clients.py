@@ -15,6 +15,7 @@ import struct
 import time
 import urllib.parse
 
+from harness.dialogue import FACTOR
 from harness.websocket import session_path
 from harness.wire import (CONNACK, CONNECT, DISCONNECT, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, SUBACK, SUBSCRIBE,
                           read_varint, string, topic_level, varint, write_properties)
@@ -22,8 +23,8 @@ from harness.wire import (CONNACK, CONNECT, DISCONNECT, PUBACK, PUBCOMP, PUBLISH
 from records import (DEVICE, DEVICE_SINCE, LIVE, MQTT5, OVER_MQTT, PAGE, REPLAY, WITH_SINCE, Connection, Message,
                      Reader, receipt_of, text_of)
 
-OPEN = 8.0       # seconds until a session is in its rooms, a broker that stands still for two included
-RESEND = 6.0     # seconds without an answer on a living connection
+OPEN = 8.0 * FACTOR    # seconds until a session is in its rooms, a broker that stands still for two included
+RESEND = 6.0 * FACTOR  # seconds without an answer on a living connection
 HEALS = {"unavailable", "rate_limited"}  # errors after which a resend is right
 
 
@@ -38,6 +39,7 @@ class Stream(asyncio.Protocol):
         self.client, self.connection = client, connection
         self.transport = None
         self.buffer = bytearray()
+        self.dead = False  # the client does not hear it any more, the server has not been told
 
     def connection_made(self, transport):
         self.transport = transport
@@ -45,11 +47,13 @@ class Stream(asyncio.Protocol):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def data_received(self, data):
-        self.buffer += data
-        self._split()
+        if not self.dead:
+            self.buffer += data
+            self._split()
 
     def connection_lost(self, error):
-        self.client._closed(self.connection)
+        if not self.dead:
+            self.client._closed(self.connection)
 
     def send(self, data):
         if not self.transport.is_closing():
@@ -151,6 +155,7 @@ class Client:
         self.away_until = 0.0
         self.changed = asyncio.Event()  # ready, closed or refused
         self.tasks = []
+        self.dead = []         # streams that were left half open
 
     # life
 
@@ -159,6 +164,7 @@ class Client:
 
     async def stop(self):
         self.wanted = False
+        self.forget_dead()
         if self.stream:
             self.stream.transport.abort()
         for task in self.tasks:
@@ -170,6 +176,20 @@ class Client:
         self.away_until = time.monotonic() + away
         if self.stream:
             self.stream.reset()
+
+    def leave_half_open(self):
+        """As a phone that changes networks: it comes back at once, and nobody has told the server."""
+        stream = self.stream
+        if not stream or not self.online:
+            return
+        stream.dead = stream.connection.half_open = True
+        self.dead.append(stream)
+        self._closed(stream.connection)
+
+    def forget_dead(self):
+        """Their end of the network is reset at last."""
+        while self.dead:
+            self.dead.pop().reset()
 
     async def _live(self):
         while True:
@@ -312,6 +332,8 @@ class WsClient(Client):
 
     def __init__(self, *arguments, **more):
         super().__init__(*arguments, **more)
+        self.watches = self.number % 5 == 0  # who is here
+        self.shown = {}    # address -> status, as this connection was told
         self.newest = {}   # where messages are read -> the newest id that came there
         self.open_places = set()
         self.answers = {}  # ref -> future
@@ -322,7 +344,8 @@ class WsClient(Client):
             self.newest = dict.fromkeys(["room:" + room for room in self.rooms], self.world.first_id)
             if self.peers:
                 self.newest["inbox"] = self.world.first_id
-        query = {"room": ",".join(self.rooms), "events": "typing"}
+        query = {"room": ",".join(self.rooms), "events": "typing,presence" if self.watches else "typing"}
+        self.shown = {}
         if self.reader.echo:
             query["echo"] = "1"
         if self.kind in (DEVICE, DEVICE_SINCE):
@@ -379,8 +402,14 @@ class WsClient(Client):
             future = self.answers.pop(frame.get("ref"), None)
             if future is not None:
                 future.cancelled() or future.set_result(frame)
+        elif kind == "presence":
+            for entry in frame.get("users") or [frame]:
+                self.shown[entry["user"]] = entry["status"]
         elif kind == "system":
             self.world.note("system %s" % frame.get("code"))
+
+    def online_users(self):
+        return {user for user, status in self.shown.items() if status == "online"}
 
     # history
 

@@ -17,6 +17,7 @@ from records import Fault
 # kind -> weight
 FAULTS = {
     "cut": 5,           # single connections are reset
+    "half-open": 3,     # a client comes back while the server still holds its old connection
     "bridge-kill": 2,   # SIGKILL; the plugin starts the next one
     "broker-kill": 2,   # SIGKILL; started again as systemd would
     "broker-stop": 1,   # SIGTERM, in good order, and started again
@@ -85,7 +86,7 @@ class Server(Broker):
             await asyncio.sleep(0.01)
 
     async def living_bridge(self):
-        """The pid of the bridge, when one runs."""
+        """The pid of a bridge, when one runs."""
         return (await self._until(self.bridge_pids, "a bridge runs"))[-1]
 
 
@@ -124,6 +125,12 @@ class Injector:
             client.cut(away)
             words.append("%s(%s) %.1f s" % (client.address.split("@")[0], client.kind, away))
         fault.what = ", ".join(words)
+
+    async def _half_open(self, fault):
+        some = self.random.sample(self.clients, min(len(self.clients), self.random.randint(1, 5)))
+        for client in some:
+            client.leave_half_open()
+        fault.what = ", ".join("%s(%s)" % (c.address.split("@")[0], c.kind) for c in some)
 
     async def _bridge_kill(self, fault):
         pid = await self.server.living_bridge()

@@ -84,7 +84,8 @@ class Receipt:
 
 @dataclasses.dataclass
 class Connection:
-    """ready: when it was in its rooms. present: MQTT's session present. incomplete: places whose replay said so."""
+    """ready: when it was in its rooms. present: MQTT's session present. half_open: its client went away without a
+    word. incomplete: places whose replay said so."""
 
     number: int
     opened: float
@@ -93,6 +94,7 @@ class Connection:
     closed: float = None
     code: int = None
     present: bool = None
+    half_open: bool = False
     incomplete: set = dataclasses.field(default_factory=set)
     recovered: dict = dataclasses.field(default_factory=dict)  # place ("inbox" for direct messages) -> count
 
@@ -133,13 +135,15 @@ class Row:
 
 @dataclasses.dataclass
 class Run:
-    """rows: None where the server has no history. pages: reader's address -> place -> ids, oldest first."""
+    """rows: None where the server has no history. pages: reader's address -> place -> ids, oldest first. synced: what
+    is acked is on the disk (history_sync on)."""
 
     messages: dict
     readers: list
     faults: list
     rows: list = None
     pages: dict = dataclasses.field(default_factory=dict)
+    synced: bool = False
 
 
 def receipt_of(frame, at, **more):

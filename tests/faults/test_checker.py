@@ -72,8 +72,9 @@ class World:
         self.faults.append(Fault(kind, at, at + 0.3 if until is None else until))
         return self
 
-    def kinds(self, history=True):
-        run = Run(self.messages, [self.reader, self.author], self.faults, self.rows if history else None, self.pages)
+    def kinds(self, history=True, synced=False):
+        run = Run(self.messages, [self.reader, self.author], self.faults, self.rows if history else None, self.pages,
+                  synced)
         found = checker.check(run)
         assert all(one.kind in checker.KINDS for one in found)
         assert checker.table(found)
@@ -177,6 +178,14 @@ def test_the_last_round_of_a_broker(kind):
     assert world.kinds() == {"lost": 1}
 
 
+def test_left_half_open():
+    """The server writes to the old connection until the device's new session comes."""
+    world = World(DEVICE).loses(6, 7).comes_back(5.1, 7.9)
+    world.reader.connections[0].half_open = True
+    assert world.kinds() == {"lost to a device without since: on its way when the connection broke": 2}
+    assert world.loses(8).kinds()["lost"] == 1
+
+
 def test_what_a_device_misses_while_away_is_kept():
     assert World(DEVICE).loses(6, 7).comes_back(5.1, 7.9).kinds() == {"lost": 2}
 
@@ -190,6 +199,8 @@ def test_killed_before_the_flush():
     world = World(WS).loses(5).forgets(5).fault("broker-kill", 5.1)
     assert world.kinds() == {"lost to a reader with since: broker killed before the flush": 1,
                              "not in history: broker killed before the flush": 1}
+    # With history_sync there is no such time.
+    assert world.kinds(synced=True) == {"lost": 1, "not in history": 1}
 
 
 def test_killed_after_the_flush():

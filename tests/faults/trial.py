@@ -14,6 +14,7 @@ import urllib.parse
 import checker
 import clients
 from faults import FAULTS, Injector, Server
+from harness.dialogue import FACTOR
 from harness.wire import Mqtt
 from records import DEVICE, DEVICE_SINCE, MQTT4, MQTT5, REPLAY, WITH_SINCE, WS, Row, Run, TEXT, place_of
 
@@ -25,10 +26,10 @@ MIX = ((WS, False, 1), (WS, True, 1), (MQTT4, False, 1), (DEVICE, False, 1), (MQ
 # may come twice.
 NARROW = (0, 6)
 GUESTS = (WS, MQTT5)
-BACK = 15.0      # seconds until everybody is back and everything acked, after the last fault
-QUIET = 1.0      # nothing came for so long: all is here
-PRESENCE = 5.0   # seconds after the last fault in which the list of who is here becomes true
-SLACK = 12       # descriptors that are no sockets (a database, its log) and may have been opened meanwhile
+BACK = 15.0 * FACTOR  # seconds until everybody is back and everything acked, after the last fault
+QUIET = 1.0 * FACTOR  # nothing came for so long: all is here
+PRESENCE = 5.0 if FACTOR == 1 else 10.0  # seconds after the last fault in which the list of who is here becomes true
+SLACK = 12  # descriptors that are no sockets (a database, its log) and may have been opened meanwhile
 
 
 class Trial:
@@ -87,7 +88,8 @@ class Trial:
     # the trial
 
     async def run(self):
-        self.server = Server()
+        self.server = Server(self.options.plugin)
+        self.bridges = int(self.options.plugin.get("bridges", 1))
         self.everybody = self.guests = []
         try:
             await self.server.begin()
@@ -104,6 +106,7 @@ class Trial:
             await self._read_back()
             for client in self.everybody:
                 await client.stop()
+            await self._until(lambda: len(self.server.bridge_pids()) == self.bridges, BACK)
             await self._leaks(before)
             code = await self.server.end()
             if code:
@@ -173,6 +176,7 @@ class Trial:
             await client.stop()
         for client in self.everybody:
             client.away_until = 0.0
+            client.forget_dead()
         presence = asyncio.create_task(self._presence(stopped)) if self.can_users else None
         if not await self._until(lambda: all(c.online for c in self.everybody), BACK):
             self.fault("broker", "trial", "not back within %g s: %s" % (
@@ -194,16 +198,34 @@ class Trial:
         while True:
             status, body = await clients.http_get(self.server.ws_port, "/users")
             shown = {entry["user"] for entry in body if entry.get("status") == "online"} if status == 200 else None
-            late = time.monotonic() > max(end, stopped + PRESENCE)
-            if shown == want:
-                self.say("presence: true %.2f s after the last fault" % (time.monotonic() - stopped))
+            late = time.monotonic() > end
+            views = {c.address: c.online_users() for c in self.everybody if getattr(c, "watches", False)}
+            wrong = {address: view for address, view in views.items() if view != want}
+            if shown == want and not wrong:
+                self.say("presence: true %.2f s after the last fault, in /users and for %d readers" % (
+                    time.monotonic() - stopped, len(views)))
                 break
             if late:
-                self.fault("presence", "/users", "%.1f s after the last fault: status %d, missing %s, ghosts %s" % (
-                    time.monotonic() - stopped, status, sorted(want - (shown or set())),
-                    sorted((shown or set()) - want)))
+                views = dict(wrong, **({} if shown == want else {"/users": shown or set()}))
+                for who, view in views.items():
+                    self.fault("presence", who, "%.1f s after the last fault: missing %s, ghosts %s" % (
+                        time.monotonic() - stopped, sorted(want - view), sorted(view - want)))
                 break
             await asyncio.sleep(0.1)
+        self._retained(want)
+
+    def _retained(self, want):
+        """The retained topics, as somebody sees them who subscribes now; nobody is online there who is not."""
+        late = Mqtt(self.server, "late@chat.test")
+        late.subscribe("%s/users/+/presence" % self.server.root)
+        late.ping()
+        late.ping()
+        states = {frame["user"]: frame["status"] for frame in late.events if "status" in frame}
+        online = {user for user, status in states.items() if status == "online"} - {late.user}
+        late.disconnect()
+        if online != want:
+            self.fault("presence", "retained topics", "missing %s, ghosts %s" % (
+                sorted(want - online), sorted(online - want)))
 
     async def _read_back(self):
         self.pages = {}
@@ -313,10 +335,10 @@ class Trial:
         """With nobody there, no more sockets are open than before anybody came."""
         await self._healthy()
         pids = self.server.bridge_pids()
-        if len(pids) != 1:
+        if len(pids) != self.bridges:
             self.fault("leak", "broker", "%d bridges run: %r" % (len(pids), pids))
-            return
-        for name, pid, (sockets, others) in zip(("broker", "bridge"), (self.server.pid, pids[0]), before):
+        for name, pid, (sockets, others) in [("broker", self.server.pid, before[0])] + [
+                ("bridge", pid, before[1]) for pid in pids]:
             if not await self._until(lambda: self._descriptors(pid)[0] <= sockets and
                                      self._descriptors(pid)[1] <= others + SLACK, 7):
                 now = self._descriptors(pid)
@@ -327,11 +349,11 @@ class Trial:
         if not self.everybody or not hasattr(self, "talked"):
             return
         run = Run(self.world.messages, [c.reader for c in self.everybody], self.injector.timeline, self._rows(),
-                  getattr(self, "pages", {}))
+                  getattr(self, "pages", {}), self.options.plugin.get("history_sync") == "on")
         for one in run.readers:
             one.receipts.sort(key=lambda receipt: receipt.at)
         began = time.monotonic()
-        self.found += checker.check(run)
+        self.found += checker.check(run, FACTOR)
         readers = run.readers
         acked = [m for m in run.messages.values() if m.acked is not None]
         receipts = sum(len(r.receipts) for r in readers)
@@ -357,10 +379,11 @@ class Trial:
         for line in checker.table(self.found):
             self.say("  " + line)
         if bad:
-            self.say("FAILED with --seed %d --seconds %d --clients %d --rate %d --faults %s; "
-                     "the broker's folder: %s" % (
+            self.say("FAILED with --seed %d --seconds %d --clients %d --rate %d --faults %s%s; the broker's folder: "
+                     "%s" % (
                 self.options.seed, self.options.seconds, self.options.clients, self.options.rate,
-                ",".join(self.options.faults) or "none", self.server.folder))
+                ",".join(self.options.faults) or "none", "".join(" --option " + one for one in self.options.option),
+                self.server.folder))
         else:
             self.say("passed, seed %d" % self.options.seed)
         return not bad
@@ -375,7 +398,12 @@ def read_options(arguments):
     parser.add_argument("--rate", type=int, default=250, help="messages a second of all clients together (250)")
     parser.add_argument("--faults", default=",".join(FAULTS), help="comma-separated, or none; known: %(default)s")
     parser.add_argument("--verbose", action="store_true", help="print each deviation, allowed ones too")
+    parser.add_argument("--option", action="append", default=[], metavar="NAME=VALUE",
+                        help="plugin_opt_NAME VALUE, such as history_sync=on, bridges=2, fanout=session")
     options = parser.parse_args(arguments)
+    options.plugin = dict(one.split("=", 1) for one in options.option if "=" in one)
+    if len(options.plugin) != len(options.option):
+        parser.error("--option NAME=VALUE, each once")
     options.faults = [] if options.faults == "none" else options.faults.split(",")
     unknown = [kind for kind in options.faults if kind not in FAULTS]
     if unknown:

@@ -4,10 +4,11 @@ import os
 import re
 import signal
 import stat
+import time
 
 import pytest
 
-from harness.dialogue import ABSENT, Closed, wait_for
+from harness.dialogue import ABSENT, FACTOR, Closed, wait_for
 from harness.history import INBOX, Pour, Replay, cut, is_message, raws, with_history
 from harness.wire import topic_level
 

@@ -327,12 +327,12 @@ static void only_one_writer(void **state)
 static void taken_away(void **state)
 {
 	struct history_store *store = open_store(), *next;
-	char old[128];
+	char aside[128];
 
 	(void)state;
 	fill(store, 1, 3);
-	(void)snprintf(old, sizeof old, "%s.old", history_path);
-	assert_int_equal(rename(history_path, old), 0);
+	(void)snprintf(aside, sizeof aside, "%s.old", history_path);
+	assert_int_equal(rename(history_path, aside), 0);
 	assert_false(history_store_in_place(store));
 	next = open_store();
 	assert_false(history_store_in_place(store));

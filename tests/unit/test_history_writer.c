@@ -7,6 +7,7 @@
 
 #include "tests/unit/history_case.h"
 
+#include <dirent.h>
 #include <pthread.h>
 #include <signal.h>
 #include <time.h>
@@ -295,6 +296,7 @@ static void kept_by_number(void **state)
 	for (uint64_t n = 1; n <= 3000; n++)
 		while (!put(n))
 			pause_ms(1);
+	wait_committed(3000);
 	for (int i = 0; i < PATIENCE_MS && strcmp(history_ask("SELECT count(*) FROM messages"), "100") != 0; i++)
 		pause_ms(1);
 	assert_string_equal(history_ask("SELECT count(*)||' '||min(n) FROM messages"), "100 2901");
@@ -339,19 +341,19 @@ static void the_file_is_taken_away(void **state)
 /* A backup from another time in its place holds numbers that are still to be given. */
 static void another_file_in_its_place(void **state)
 {
-	char old[128];
+	char aside[128];
 
 	(void)state;
 	start();
 	for (uint64_t n = 1; n <= 9; n++)
 		assert_true(put(n));
 	assert_int_equal(history_writer_stop(), 0);
-	(void)snprintf(old, sizeof old, "%s.old", history_path);
-	assert_int_equal(rename(history_path, old), 0);
+	(void)snprintf(aside, sizeof aside, "%s.old", history_path);
+	assert_int_equal(rename(history_path, aside), 0);
 	start();
 	assert_true(put(1));
 	wait_committed(1);
-	assert_int_equal(rename(old, history_path), 0);
+	assert_int_equal(rename(aside, history_path), 0);
 	assert_true(put(2));
 	wait_trouble(HISTORY_TROUBLE_WRITE, "later messages");
 	assert_int_equal(history_writer_committed(), 1);
@@ -384,6 +386,8 @@ static void signals(void **state)
 {
 	sigset_t before, after;
 	char path[64], line[128], blocked[32] = "";
+	struct dirent *task;
+	DIR *tasks;
 	FILE *f;
 
 	(void)state;
@@ -391,21 +395,20 @@ static void signals(void **state)
 	start();
 	assert_int_equal(pthread_sigmask(SIG_SETMASK, NULL, &after), 0);
 	assert_int_equal(sigismember(&after, SIGTERM), sigismember(&before, SIGTERM));
-	/* The youngest thread of this process. */
-	for (int tid = getpid() + 1; tid < getpid() + 1000 && !blocked[0]; tid++) {
-		(void)snprintf(path, sizeof path, "/proc/self/task/%d/status", tid);
+	tasks = opendir("/proc/self/task");
+	assert_non_null(tasks);
+	while (!blocked[0] && (task = readdir(tasks))) {
+		(void)snprintf(path, sizeof path, "/proc/self/task/%.20s/status", task->d_name);
 		f = fopen(path, "r");
 		if (!f)
 			continue;
-		if (!fgets(line, sizeof line, f) || !strstr(line, "chat-history")) {
-			(void)fclose(f);
-			continue;
-		}
-		while (fgets(line, sizeof line, f))
-			if (sscanf(line, "SigBlk: %31s", blocked) == 1)
-				break;
+		if (fgets(line, sizeof line, f) && strstr(line, "chat-history"))
+			while (!blocked[0] && fgets(line, sizeof line, f))
+				if (sscanf(line, "SigBlk: %31s", blocked) != 1)
+					blocked[0] = '\0';
 		(void)fclose(f);
 	}
+	(void)closedir(tasks);
 	/* SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD */
 	assert_int_equal(strtoull(blocked, NULL, 16) & 0x14a03, 0x14a03);
 	assert_int_equal(history_writer_stop(), 0);

@@ -141,13 +141,40 @@ static void what_is_an_id(void **state)
 	}
 }
 
+/* A generator that goes on behind another one's ids, whatever its own clock says. */
+static void behind_another(void **state)
+{
+	static const char *const ids[] = {"01ARYZ6S410000000000000000", "01ARYZ6S43FZZZZZZZZZZZZZZZ",
+	                                  "01ARYZ6S430123456789ABCDEF", "7ZZZZZZZZ0ZZZZZZZZZZZZZZZZ"};
+	char id[ULID_LEN + 1], next[ULID_LEN + 1];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++) {
+		struct ulid_clock clock = {0};
+
+		ulid_clock_pass(&clock, guarded_text(0, ids[i]));
+		(void)ulid_next(&clock, 5, zeros, id);
+		assert_true(strcmp(id, ids[i]) > 0);
+		assert_true(valid(id));
+		/* An older one changes nothing. */
+		ulid_clock_pass(&clock, guarded_text(0, "01ARYZ6S400000000000000000"));
+		(void)ulid_next(&clock, 5, zeros, next);
+		assert_true(strcmp(next, id) > 0);
+	}
+	struct ulid_clock clock = {0};
+
+	ulid_clock_pass(&clock, guarded_text(0, "01ARYZ6S430123456789ABCDEF"));
+	(void)ulid_next(&clock, 5, zeros, id);
+	assert_string_equal(id, "01ARYZ6S430123456789ABCDEG");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(the_format),           cmocka_unit_test(strictly_increasing),
 	    cmocka_unit_test(within_a_millisecond), cmocka_unit_test(a_fresh_clock_at_zero),
 	    cmocka_unit_test(running_over),         cmocka_unit_test(the_end_of_time),
-	    cmocka_unit_test(what_is_an_id),
+	    cmocka_unit_test(what_is_an_id),        cmocka_unit_test(behind_another),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

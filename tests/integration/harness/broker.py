@@ -20,14 +20,15 @@ from .wire import Mqtt, Refused, topic_level
 REPO = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "..", ".."))
 BUILD = os.path.abspath(os.environ.get("CHAT_BUILD_DIR") or os.path.join(REPO, "build"))
 PLUGIN = os.path.join(BUILD, "plugin", "mosquitto_chat.so")
-BRIDGE = os.path.join(BUILD, "bridge", "mosquitto-chat-bridge")
+# CHAT_BRIDGE: a bridge of another build, such as one with ThreadSanitizer.
+BRIDGE = os.path.abspath(os.environ.get("CHAT_BRIDGE") or os.path.join(BUILD, "bridge", "mosquitto-chat-bridge"))
 MOSQUITTO = os.environ.get("CHAT_MOSQUITTO", "/usr/sbin/mosquitto")
 SANITIZE = bool(os.environ.get("CHAT_SANITIZE"))
 
 # What no log may hold, whatever a test does. ("disconnected due to out of memory" is how
 # mosquitto 2.0 calls a write to a socket whose other end has gone.)
 FINDINGS = re.compile(
-    r"ERROR: \w*Sanitizer|runtime error:|LeakSanitizer|Assertion .* failed|assert(ion)? fail|"
+    r"(ERROR|WARNING): \w*Sanitizer|runtime error:|LeakSanitizer|Assertion .* failed|assert(ion)? fail|"
     r"double free|corrupted|stack smashing|Segmentation fault|(?<!due to )out of memory", re.I)
 # What no log may hold unless the test expects it (Broker.allow).
 SURPRISES = re.compile(
