@@ -108,6 +108,8 @@ void session_identify(struct mqtt_link *link, struct mqtt_connect *out)
 	out->user_name = (struct mqtt_span){s->who->identity.text, s->who->identity.len};
 	out->clean_start = !s->persistent;
 	out->session_expiry_interval = s->persistent ? s->bridge->settings.session_expiry_s : 0;
+	if (s->persistent)
+		out->receive_maximum = DEVICE_RECEIVE_MAXIMUM;
 }
 
 uint16_t session_next_subscribe_id(struct session *s)

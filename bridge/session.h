@@ -38,6 +38,10 @@ struct bridge;
 struct lws;
 
 #define PUBLISHES_IN_FLIGHT_MAX 16
+/* What a broker may have under way to a device: what it missed must not fill the broker's queue of packets,
+ * or the broker drops its own answers (SUBACK). */
+#define DEVICE_RECEIVE_MAXIMUM 256
+#define OPENING_MS 20000  /* from the 101 until the session is in its rooms */
 #define JOIN_REFS_MAX 16  /* joins of one room that wait for the same SUBACK */
 #define SESSION_ID_MAX 48 /* bytes of a client id of ours */
 

@@ -197,6 +197,8 @@ void session_check_alive(struct session *s)
 		return;
 	if (!within_bounds(s) || roster_stuck(s)) {
 		session_close(s, CLOSE_TOO_SLOW, "too slow, resume with since");
+	} else if (s->state < SESSION_OPEN && now - s->opened_ms >= OPENING_MS) {
+		session_close(s, CLOSE_OVERLOADED, "the broker did not answer in time");
 	} else if (s->ping_ms != 0) {
 		if (s->last_rx_ms > s->ping_ms)
 			s->ping_ms = 0;

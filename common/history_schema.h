@@ -32,10 +32,12 @@ enum history_kind {
 #define HISTORY_SCHEMA                                                                                       \
 	"CREATE TABLE messages("                                                                                 \
 	"n INTEGER PRIMARY KEY,"                                                                                 \
-	"id TEXT NOT NULL UNIQUE," /* ULID */                                                                    \
-	"place INTEGER NOT NULL,"  /* places.place */                                                            \
-	"ref TEXT,"                /* the author's own reference, where there was one */                         \
-	"body TEXT NOT NULL);"     /* canonical JSON, the bytes that were delivered */                           \
+	"id TEXT NOT NULL UNIQUE,"          /* ULID */                                                           \
+	"place INTEGER NOT NULL,"           /* places.place */                                                   \
+	"ref TEXT,"                         /* the author's own reference, where there was one */                \
+	"body TEXT NOT NULL,"               /* canonical JSON, the bytes that were delivered */                  \
+	"late INTEGER NOT NULL DEFAULT 0);" /* 1: accepted with QoS 2 and not seen released */                   \
+	"CREATE INDEX messages_late ON messages(id) WHERE late=1;"                                               \
 	"CREATE TABLE places("                                                                                   \
 	"place INTEGER PRIMARY KEY,"                                                                             \
 	"kind INTEGER NOT NULL,"                                                                                 \

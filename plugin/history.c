@@ -4,9 +4,12 @@
 #include "history.h"
 
 #include "clock.h"
+#include "common/json.h"
+#include "common/topic.h"
 #include "compat.h"
 #include "history_writer.h"
 #include "ids.h"
+#include "inflight.h"
 #include "log.h"
 #include "options.h"
 #include "refs.h"
@@ -23,6 +26,8 @@ static struct {
 	char last_id[ULID_LEN + 1];
 } state;
 
+#define RELEASE_MS 3600000 /* how old a message may be whose release is still awaited after a start */
+
 /* For history_store_recent. */
 struct loading {
 	uint64_t real_ms, monotonic_ms;
@@ -38,6 +43,41 @@ static void remember(void *arg, const struct history_recent *recent)
 	memcpy(answer.id, recent->id, sizeof(answer.id));
 	timestamp_format(sent_ms, answer.timestamp);
 	refs_add(&recent->sender, recent->ref, recent->ref_len, &answer, now->monotonic_ms - age_ms);
+}
+
+/* The text of a string member of a canonical message that needs no unescaping, "" where there is none. */
+static void member_of(const char *body, size_t len, const char *name, char out[IDENTITY_MAX + 1])
+{
+	struct json_reader reader;
+	struct json_member m;
+
+	out[0] = '\0';
+	json_reader_start(&reader, body, len);
+	while (json_reader_next(&reader, &m) == JSON_MEMBER) {
+		if (m.type != JSON_STRING || m.value_escaped || m.value_len > IDENTITY_MAX ||
+		    !json_span_equals(m.key, m.key_len, m.key_escaped, name))
+			continue;
+		memcpy(out, m.value, m.value_len);
+		out[m.value_len] = '\0';
+	}
+}
+
+/* A message of QoS 2 whose author the broker's end caught between PUBLISH and PUBREL: the broker may still
+ * have it, or its author repeats it, and either way it is to be delivered. */
+static void await_release(void *arg, const char *body, size_t len)
+{
+	char topic[TOPIC_ROOT_MAX + TOPIC_LEVEL_MAX + 32], name[IDENTITY_MAX + 1];
+	enum topic_kind kind = TOPIC_INBOX;
+
+	(void)arg;
+	member_of(body, len, "to", name);
+	if (name[0] == '\0') {
+		kind = TOPIC_ROOM;
+		member_of(body, len, "room", name);
+	}
+	if (name[0] != '\0' &&
+	    topic_format(kind, state.options->topic_root, name, strlen(name), NULL, 0, topic, sizeof(topic)) > 0)
+		inflight_add(topic, body, len);
 }
 
 /* What was sent before this start is continued, not begun again. */
@@ -58,7 +98,9 @@ static bool load(struct history_store *store)
 			         state.options->history_file, (ulid_milliseconds(newest_id) - now.real_ms) / 1000);
 	}
 	if (history_store_recent(store, now.real_ms > REFS_MS ? now.real_ms - REFS_MS : 0, remember, &now) ==
-	    STORE_OK)
+	        STORE_OK &&
+	    history_store_unreleased(store, now.real_ms > RELEASE_MS ? now.real_ms - RELEASE_MS : 0,
+	                             await_release, NULL) == STORE_OK)
 		return true;
 	log_line(MOSQ_LOG_ERR, "plugin_opt_history_file %s: %s", state.options->history_file,
 	         history_store_error(store));
@@ -111,9 +153,9 @@ void history_stop(void)
 }
 
 bool history_prepare(const struct identity *author, const struct schema_target *target, const char *ref,
-                     const char *id, const char *body, size_t len, struct history_item **out)
+                     const char *id, const char *body, size_t len, bool late, struct history_item **out)
 {
-	struct history_message m = {.id = id, .body = body, .body_len = len};
+	struct history_message m = {.id = id, .body = body, .body_len = len, .late = late};
 	char pair[HISTORY_PLACE_MAX + 1];
 	bool full;
 

@@ -32,10 +32,10 @@ bool history_start(const struct options *options);
 void history_stop(void);
 
 /* False when the message must be refused: the queue is full, or there is no memory, which is logged. Else
- * *out is a place in the queue, or NULL without history. ref: "" for none; body: the canonical bytes, copied.
- */
+ * *out is a place in the queue, or NULL without history. ref: "" for none; body: the canonical bytes, copied;
+ * late: it was published with QoS 2, history_released will follow. */
 bool history_prepare(const struct identity *author, const struct schema_target *target, const char *ref,
-                     const char *id, const char *body, size_t len, struct history_item **out);
+                     const char *id, const char *body, size_t len, bool late, struct history_item **out);
 
 /* The message is on its way. Returns its number, 0 without history. */
 uint64_t history_commit(struct history_item *item);

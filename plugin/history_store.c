@@ -12,12 +12,13 @@ const char *const history_store_texts[STATEMENTS] = {
     [ADD_PLACE] = "INSERT INTO places(kind,name) VALUES(?1,?2)",
     [FIND_USER] = "SELECT user FROM users WHERE address=?1",
     [ADD_USER] = "INSERT INTO users(address) VALUES(?1)",
-    [ADD_MESSAGE] = "INSERT INTO messages(n,id,place,ref,body) VALUES(?1,?2,?3,?4,?5)",
+    [ADD_MESSAGE] = "INSERT INTO messages(n,id,place,ref,body,late) VALUES(?1,?2,?3,?4,?5,?6)",
     [ADD_MAIL] = "INSERT OR IGNORE INTO mailbox(user,n) VALUES(?1,?2)",
     [FIND_ID] = "SELECT m.n,p.kind,p.name FROM messages m JOIN places p USING(place) WHERE m.id=?1",
-    [MOVE_MESSAGE] = "UPDATE messages SET n=?2 WHERE n=?1",
+    [MOVE_MESSAGE] = "UPDATE messages SET n=?2,late=0 WHERE n=?1",
     [MOVE_MAIL] = "UPDATE OR REPLACE mailbox SET n=?3 WHERE user=?1 AND n=?2",
     [RECENT] = "SELECT id,ref,body FROM messages WHERE id>=?1 AND ref IS NOT NULL ORDER BY id",
+    [UNRELEASED] = "SELECT body FROM messages WHERE late=1 AND id>=?1 ORDER BY id",
     [OLD] = "SELECT n FROM messages WHERE id<?1 ORDER BY id LIMIT ?2",
     [OLDEST] = "SELECT n FROM messages ORDER BY n LIMIT ?1",
     [PLACE_OF] = "SELECT p.kind,p.name FROM messages m JOIN places p USING(place) WHERE m.n=?1",
@@ -221,7 +222,7 @@ enum store_result history_store_insert(struct history_store *s, const struct his
 	if (!number(s, ADD_MESSAGE, 1, m->n) || !text(s, ADD_MESSAGE, 2, m->id, ULID_LEN) ||
 	    !number(s, ADD_MESSAGE, 3, (uint64_t)place) ||
 	    (m->ref && !text(s, ADD_MESSAGE, 4, m->ref, m->ref_len)) ||
-	    !text(s, ADD_MESSAGE, 5, m->body, m->body_len))
+	    !text(s, ADD_MESSAGE, 5, m->body, m->body_len) || !number(s, ADD_MESSAGE, 6, m->late))
 		return history_store_failed(s);
 	result = run(s, ADD_MESSAGE);
 	if (result == STORE_NEVER) {
@@ -342,6 +343,30 @@ enum store_result history_store_recent(struct history_store *s, uint64_t since_m
 			continue;
 		memcpy(recent.id, id, ULID_LEN + 1);
 		each(arg, &recent);
+	}
+	if (rc != SQLITE_DONE)
+		result = history_store_failed(s);
+	(void)sqlite3_reset(statement);
+	(void)sqlite3_clear_bindings(statement);
+	return result;
+}
+
+enum store_result history_store_unreleased(struct history_store *s, uint64_t since_ms,
+                                           void (*each)(void *arg, const char *body, size_t len), void *arg)
+{
+	sqlite3_stmt *statement = s->statements[UNRELEASED];
+	enum store_result result = STORE_OK;
+	char since[ULID_LEN + 1];
+	const char *body;
+	int rc;
+
+	first_id(since_ms, since);
+	if (!text(s, UNRELEASED, 1, since, ULID_LEN))
+		return history_store_failed(s);
+	while ((rc = sqlite3_step(statement)) == SQLITE_ROW) {
+		body = (const char *)sqlite3_column_text(statement, 0);
+		if (body)
+			each(arg, body, (size_t)sqlite3_column_bytes(statement, 0));
 	}
 	if (rc != SQLITE_DONE)
 		result = history_store_failed(s);

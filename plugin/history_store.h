@@ -47,6 +47,7 @@ struct history_message {
 	size_t ref_len;
 	const char *body;
 	size_t body_len;
+	bool late; /* QoS 2: it will be renumbered when it is released */
 };
 
 /* What a recent message with a reference was. Borrowed for the call. */
@@ -75,6 +76,11 @@ const char *history_store_newest_id(const struct history_store *store);
 enum store_result history_store_recent(struct history_store *store, uint64_t since_ms,
                                        void (*each)(void *arg, const struct history_recent *recent),
                                        void *arg);
+
+/* Calls back for each message since then that was late and has not been renumbered, in the order of ids. body
+ * is canonical and borrowed for the call. */
+enum store_result history_store_unreleased(struct history_store *store, uint64_t since_ms,
+                                           void (*each)(void *arg, const char *body, size_t len), void *arg);
 
 enum store_result history_store_begin(struct history_store *store);
 

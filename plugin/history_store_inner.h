@@ -26,6 +26,7 @@ enum statement {
 	MOVE_MESSAGE,
 	MOVE_MAIL,
 	RECENT,
+	UNRELEASED,
 	OLD,
 	OLDEST,
 	PLACE_OF,

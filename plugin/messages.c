@@ -264,7 +264,8 @@ static int deliver(struct incoming *in, const struct schema_message *m)
 	payload = ids_next(&answer) ? canonical(in, m, &answer, &len) : NULL;
 	if (!payload)
 		return unavailable(in);
-	if (!history_prepare(in->author->who, &in->target, in->ref, answer.id, payload, len, &kept) ||
+	if (!history_prepare(in->author->who, &in->target, in->ref, answer.id, payload, len, in->ed->qos == 2,
+	                     &kept) ||
 	    !acks_have_room()) {
 		history_abandon(kept);
 		mosquitto_free(payload);
