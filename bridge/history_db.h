@@ -76,7 +76,7 @@ struct history_page {
 	uint32_t limit;                                 /* 1 to HISTORY_LIMIT_MAX */
 	uint64_t upto;    /* number of a message that must be there before it is read */
 	uint64_t reached; /* number of the newest message that was seen in the database */
-	bool impatient; /* never answer HISTORY_BEHIND */
+	bool impatient;   /* never answer HISTORY_BEHIND */
 	/* answered */
 	char *messages; /* JSON objects with commas between them, oldest first, not terminated; may be NULL */
 	size_t len;

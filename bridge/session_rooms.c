@@ -39,7 +39,8 @@ static bool add_room(struct session *s, const char *name, size_t len)
 {
 	struct rooms *rooms = &s->bridge->rooms;
 	if (s->room_count == s->room_cap) {
-		uint32_t cap = s->room_cap * 2 < SESSION_ROOMS_MAX ? s->room_cap * 2 : SESSION_ROOMS_MAX;
+		uint32_t cap =
+		    s->room_cap > 0 && s->room_cap * 2 < SESSION_ROOMS_MAX ? s->room_cap * 2 : SESSION_ROOMS_MAX;
 		struct membership *grown = realloc(s->rooms, cap * sizeof *grown);
 		if (grown == NULL)
 			return false;
