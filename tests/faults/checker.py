@@ -332,15 +332,15 @@ class Checker:
                 return "twice over MQTT: redelivered with DUP"
             if killed and receipt.connection != before.connection:
                 return "twice over MQTT: from a queue saved before the broker was killed"
+        if receipt.channel == REPLAY and receipt.connection != before.connection and self._behind(
+                receipt.id, reader.connections[receipt.connection].since):
+            return "twice: the since given was older than what had come"
         message = self.run.messages.get(receipt.key)
         if message is not None and message.qos == 2 and reader.kind in WITH_SINCE and (
                 REPLAY in (before.channel, receipt.channel) or receipt.connection != before.connection):
             return "twice: QoS 2 around a replay"
         if receipt.connection == before.connection:
             return "twice on one connection"
-        if reader.kind in WITH_SINCE and receipt.channel == REPLAY and self._behind(
-                receipt.id, reader.connections[receipt.connection].since):
-            return "twice: the since given was older than what had come"
         if reader.kind == DEVICE:
             closed = reader.connections[before.connection].closed
             if closed is not None and closed - before.at - self._paused(

@@ -588,8 +588,11 @@ def make(world, number, kind, rooms, **more):
 
 
 async def http_get(port, path):
-    """(status, parsed body or None)"""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    """(status, parsed body or None); status 0 when there was no answer."""
+    try:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return 0, None
     try:
         writer.write(("GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n\r\n" % (urllib.parse.quote(path, safe="/?&=_@."),
                                                                        port)).encode())
@@ -600,5 +603,7 @@ async def http_get(port, path):
             return status, json.loads(body)
         except ValueError:
             return status, None
+    except (OSError, asyncio.TimeoutError, IndexError, ValueError):
+        return 0, None
     finally:
         writer.close()

@@ -112,8 +112,8 @@ class Trial:
             if code:
                 self.fault("broker", "broker", "ended with %d on SIGTERM" % code)
             self._integrity()
-        except AssertionError as error:
-            self.fault("broker", "trial", str(error))
+        except (AssertionError, OSError, asyncio.TimeoutError, clients.Lost) as error:
+            self.fault("broker", "trial", "%s: %s" % (type(error).__name__, error))
         finally:
             for client in self.everybody + self.guests:
                 await client.stop()
