@@ -2,10 +2,12 @@
 #include "bridge/history_db.h"
 #include "common/json.h"
 
+#include <errno.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define BUSY_MS 200 /* readers wait for nobody in WAL mode but for a moment of recovery */
 #define ERROR_MAX 256
@@ -54,6 +56,7 @@ struct history_db {
 	const char *path;
 	sqlite3 *sqlite; /* NULL until it could be opened */
 	sqlite3_stmt *statements[STATEMENTS];
+	struct stat file; /* which it was */
 	char error[ERROR_MAX];
 };
 
@@ -107,10 +110,23 @@ static bool version_fits(struct history_db *db)
 	return fits;
 }
 
+/* The plugin makes a new file where somebody has taken the old one away: what is open must be what the path
+ * says. */
+static bool in_place(const struct history_db *db)
+{
+	struct stat now;
+	return stat(db->path, &now) == 0 && now.st_dev == db->file.st_dev && now.st_ino == db->file.st_ino;
+}
+
 static bool open_db(struct history_db *db)
 {
-	if (db->sqlite != NULL)
+	if (db->sqlite != NULL && in_place(db))
 		return true;
+	close_db(db);
+	if (stat(db->path, &db->file) != 0) {
+		(void)fail(db, strerror(errno));
+		return false;
+	}
 	int flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX;
 	if (sqlite3_open_v2(db->path, &db->sqlite, flags, NULL) != SQLITE_OK ||
 	    sqlite3_busy_timeout(db->sqlite, BUSY_MS) != SQLITE_OK) {

@@ -103,22 +103,6 @@ static bool hold(struct replay *p, const struct room *room, struct chunk *c, uin
 
 /* ---- positions ------------------------------------------------------------------------------- */
 
-static bool ask_own(struct session *s, uint64_t token)
-{
-	const struct bridge_settings *settings = &s->bridge->settings;
-	char topic[TOPIC_ROOT_MAX + 16], question[48];
-	size_t topic_len = topic_format(TOPIC_SYNC, settings->topic_root, NULL, 0, NULL, 0, topic, sizeof topic);
-	int len = snprintf(question, sizeof question, "position %llu", (unsigned long long)token);
-	struct mqtt_publish_out out = {.topic = {topic, topic_len}};
-	size_t head = mqtt_publish_head_size(&out, (size_t)len);
-	uint8_t *at = head > 0 ? mqtt_link_reserve(&s->link, head + (size_t)len) : NULL;
-	if (at == NULL || mqtt_encode_publish_head(at, head, &out, (size_t)len) != head)
-		return false;
-	memcpy(at + head, question, (size_t)len);
-	mqtt_link_commit(&s->link, head + (size_t)len);
-	return true;
-}
-
 /* Asks for the places whose position is not known; those of one connection share a question. */
 static void ask(struct replay *p)
 {
@@ -133,7 +117,8 @@ static void ask(struct replay *p)
 	}
 	if (shared)
 		sync_forget(sync, &p->shared); /* a question under way would be answered too early */
-	if ((shared && !sync_ask(sync, &p->shared, "position")) || (own && !ask_own(s, ++p->own_token)))
+	if ((shared && !sync_ask(sync, &p->shared, "position")) ||
+	    (own && !session_ask_position(s, ++p->own_token)))
 		session_close(s, CLOSE_INTERNAL, "out of memory");
 }
 

@@ -50,6 +50,7 @@ static bool keep_params(struct session *s, const struct session_params *params)
 	if (params->device[0] != '\0' && (s->device = strdup(params->device)) == NULL)
 		return false;
 	s->persistent = s->device != NULL && s->bridge->settings.session_expiry_s > 0;
+	s->catching_up = s->persistent;
 	s->own_rooms = s->persistent || s->bridge->settings.fanout_session;
 	if (s->since[0] != '\0' && s->bridge->history.on && !replay_prepare(s))
 		return false;
@@ -78,6 +79,8 @@ struct session *session_open(struct sessions *all, struct lws *wsi, const struct
 	s->state = SESSION_CONNECTING;
 	s->opened_ms = s->last_rx_ms = b->loop.now_ms;
 	s->subscribe_id = SUBSCRIBE_ID_FIRST;
+	s->joins_left = JOINS_BURST;
+	s->joins_ms = b->loop.now_ms;
 	sessions_add(all, s);
 	all->opened_total++;
 	/* nothing is read before there is a place to put it */
@@ -154,6 +157,24 @@ static void on_up(struct mqtt_link *link)
 		session_join_rooms(s); /* what a device has missed comes at once: its rooms must be known by then */
 }
 
+/* "position <token>" on the session's own connection: the answer comes as a notice, behind all that the
+ * broker had queued for it. */
+bool session_ask_position(struct session *s, uint64_t token)
+{
+	const struct bridge_settings *settings = &s->bridge->settings;
+	char topic[TOPIC_ROOT_MAX + 16], question[48];
+	size_t topic_len = topic_format(TOPIC_SYNC, settings->topic_root, NULL, 0, NULL, 0, topic, sizeof topic);
+	int len = snprintf(question, sizeof question, "position %llu", (unsigned long long)token);
+	struct mqtt_publish_out out = {.topic = {topic, topic_len}};
+	size_t head = mqtt_publish_head_size(&out, (size_t)len);
+	uint8_t *at = head > 0 ? mqtt_link_reserve(&s->link, head + (size_t)len) : NULL;
+	if (at == NULL || mqtt_encode_publish_head(at, head, &out, (size_t)len) != head)
+		return false;
+	memcpy(at + head, question, (size_t)len);
+	mqtt_link_commit(&s->link, head + (size_t)len);
+	return true;
+}
+
 /* ---- what the broker sends --------------------------------------------------------------- */
 
 static void on_suback(struct session *s, const struct mqtt_suback *ack)
@@ -192,7 +213,7 @@ static bool check_own_seq(struct session *s, struct membership *m, uint64_t seq)
 		return true;
 	/* what a device has missed may have gaps: what was sent with QoS 0 while it was away is not kept for it,
 	 * unless the broker is told to (queue_qos0_messages) */
-	bool fine = !m->have_seq || seq == m->seq + 1 || seq == 1 || (s->persistent && s->state != SESSION_OPEN);
+	bool fine = !m->have_seq || seq == m->seq + 1 || seq == 1 || s->catching_up;
 	if (!fine) {
 		uint64_t missing = seq - m->seq - 1;
 		s->bridge->rooms.lost += missing;
@@ -251,6 +272,14 @@ static void pass_on(struct session *s, const struct mqtt_publish *p)
 	chunk_release(c);
 }
 
+/* All that a device had missed has come; numbers count from the next message on. */
+static void caught_up(struct session *s)
+{
+	for (uint32_t i = 0; i < s->room_count && s->catching_up; i++)
+		s->rooms[i].have_seq = false;
+	s->catching_up = false;
+}
+
 static void on_publish(struct session *s, const struct mqtt_publish *p)
 {
 	const char *root = s->bridge->settings.topic_root;
@@ -263,9 +292,10 @@ static void on_publish(struct session *s, const struct mqtt_publish *p)
 	}
 	struct topic topic = topic_parse(root, strlen(root), p->topic.at, p->topic.len);
 	bool notice = topic.kind == TOPIC_NOTICES;
-	if (notice && p->payload.len > 0 && p->payload.at[0] != '{')
+	if (notice && p->payload.len > 0 && p->payload.at[0] != '{') {
+		caught_up(s);
 		replay_own_position(s, p->payload.at, p->payload.len);
-	else if (notice && s->state < SESSION_OPEN)
+	} else if (notice && s->state < SESSION_OPEN)
 		return; /* an answer to the device's last connection, which has nothing to ask for yet on this one */
 	else if (topic.kind == TOPIC_ROOM || topic.kind == TOPIC_INBOX)
 		on_message(s, &topic, p);

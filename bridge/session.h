@@ -38,9 +38,12 @@ struct bridge;
 struct lws;
 
 #define PUBLISHES_IN_FLIGHT_MAX 16
+/* Joins and leaves of one session: each is work for the broker, whether anybody is in the room or not. */
+#define JOINS_PER_SECOND 100
+#define JOINS_BURST 200
 /* What a broker may have under way to a device: what it missed must not fill the broker's queue of packets,
  * or the broker drops its own answers (SUBACK). */
-#define DEVICE_RECEIVE_MAXIMUM 256
+#define DEVICE_RECEIVE_MAXIMUM 32
 #define OPENING_MS 20000  /* from the 101 until the session is in its rooms */
 #define JOIN_REFS_MAX 16  /* joins of one room that wait for the same SUBACK */
 #define SESSION_ID_MAX 48 /* bytes of a client id of ours */
@@ -103,6 +106,7 @@ struct session {
 	bool echo, wants_presence, wants_typing;
 	bool ready_sent;
 	bool persistent;        /* a named device: the broker keeps what it misses */
+	bool catching_up;       /* what a device has missed is still coming */
 	bool own_rooms;         /* it subscribes its rooms itself (fanout session, and every device) */
 	bool silent;            /* `sessions latest`: a newer one of the identity receives instead */
 	bool blocked;           /* libwebsockets holds a partial write */
@@ -131,6 +135,8 @@ struct session {
 	uint32_t pending_room_count;
 	uint16_t subscribe_id; /* of the next SUBSCRIBE: above the publishes' ids */
 	uint16_t inbox_subscribe_id;
+	uint16_t joins_left; /* of JOINS_BURST, as of joins_ms */
+	uint64_t joins_ms;
 	uint64_t opened_ms, last_rx_ms, ping_ms; /* ping_ms 0: none unanswered */
 	uint16_t close_code;
 	const char *close_reason;
@@ -231,6 +237,9 @@ void session_send_error(struct session *s, enum chat_error error, const char *fi
 void session_send_ack(struct session *s, const char *ref, size_t ref_len);
 
 bool session_leaving(const struct session *s);
+
+/* Asks how far history goes, over the session's own connection. False when out of memory. */
+bool session_ask_position(struct session *s, uint64_t token);
 
 /* SUBSCRIBE on the session's own connection: its packet id, or 0 when out of memory. */
 uint16_t session_subscribe(struct session *s, const struct mqtt_filter *filters, size_t n);

@@ -198,6 +198,20 @@ static bool type_is(const struct frame_view *v, const char *name)
 	return m->type == JSON_STRING && json_span_equals(m->value, m->value_len, m->value_escaped, name);
 }
 
+static bool take_join(struct session *s)
+{
+	uint64_t now = s->bridge->loop.now_ms;
+	uint64_t more = (now - s->joins_ms) * JOINS_PER_SECOND / 1000;
+	if (more > 0) {
+		s->joins_ms = now;
+		s->joins_left = (uint16_t)(s->joins_left + more < JOINS_BURST ? s->joins_left + more : JOINS_BURST);
+	}
+	if (s->joins_left == 0)
+		return false;
+	s->joins_left--;
+	return true;
+}
+
 /* True when the frame was one of these and has been answered. */
 static bool answer_here(struct session *s, const struct frame_view *v, const char *text, size_t text_len)
 {
@@ -227,6 +241,8 @@ static bool answer_here(struct session *s, const struct frame_view *v, const cha
 	enum chat_error error = check_room_frame(v, room, &len, &field);
 	if (error != CHAT_OK)
 		session_send_error(s, error, field, with_ref, ref_len);
+	else if (!take_join(s))
+		session_send_error(s, CHAT_ERROR_RATE_LIMITED, NULL, with_ref, ref_len);
 	else if (join)
 		session_join(s, room, len, with_ref, ref_len);
 	else

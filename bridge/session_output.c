@@ -56,12 +56,13 @@ void session_send_shared(struct session *s, struct chunk *c, uint32_t start, uin
 		session_close(s, CLOSE_INTERNAL, "out of memory");
 		return;
 	}
+	enforce_bounds(s);
+	if (session_leaving(s) || s->outbox.count == 0)
+		return;
 	/* What waits for a device is safer at the broker than here. */
 	if (s->persistent && s->outbox.bytes > s->bridge->settings.outbox_bytes / 2)
 		mqtt_link_pause(&s->link);
-	enforce_bounds(s);
-	if (!session_leaving(s) && s->outbox.count > 0)
-		mark_dirty(s);
+	mark_dirty(s);
 }
 
 void session_send_early(struct session *s)

@@ -161,16 +161,15 @@ void session_check_joined(struct session *s)
 		if (!s->rooms[i].ready)
 			return;
 	s->state = SESSION_OPEN;
-	/* what a device has missed may lack what the broker keeps for nobody; from here on numbers count */
-	for (uint32_t i = 0; i < s->room_count && s->persistent; i++)
-		s->rooms[i].have_seq = false;
 	session_send_ready(s);
 	if (s->wants_presence)
 		roster_join(&s->bridge->roster, s);
 	session_send_early(s);
 	if (s->replay != NULL)
 		replay_start(s);
-	else if (s->since[0] != '\0')
+	else if (s->persistent && !session_ask_position(s, 0)) /* for the place of its answer in the queue */
+		session_close(s, CLOSE_INTERNAL, "out of memory");
+	if (s->replay == NULL && s->since[0] != '\0')
 		send_recovered(s);
 	/* at the end of the round: a frame that waits may leave the room whose members are being told */
 	sessions_resume_later(s);

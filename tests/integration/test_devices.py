@@ -663,7 +663,6 @@ def test_more_than_the_broker_keeps_for_a_slow_device(brokers):
     assert end.code == 1013 and known == list(range(len(known))) and 0 < len(known) < count
 
 
-@pytest.mark.skip(reason="hangs now and then: mosquitto drops the SUBACK behind a queue of max_queued_messages")
 def test_a_device_with_a_full_queue_comes_back(brokers):
     """As much as the broker keeps is waiting: it is given in order, and the device can speak."""
     chat = brokers(options={"outbox_bytes": "64k"}, lines=["max_queued_messages 50"])
