@@ -42,10 +42,10 @@ static const char *const sql[STATEMENTS] = {
     [S_ID_AT_MOST] = "SELECT n FROM messages WHERE id<=?1 ORDER BY id DESC LIMIT 1",
     [S_ID_AT_LEAST] = "SELECT n FROM messages WHERE id>=?1 ORDER BY id LIMIT 1",
     [S_ROOM_FORWARD] = "SELECT n, body FROM messages WHERE place=?1 AND n>?2 AND n<=?3 ORDER BY n LIMIT ?4",
-    [S_MAILBOX_FORWARD] = MAILBOX_RANGE " ORDER BY b.n LIMIT ?4",
+    [S_MAILBOX_FORWARD] = (MAILBOX_RANGE " ORDER BY b.n LIMIT ?4"),
     [S_ROOM_BACKWARD] =
         "SELECT n, body FROM messages WHERE place=?1 AND n>?2 AND n<=?3 ORDER BY n DESC LIMIT ?4",
-    [S_MAILBOX_BACKWARD] = MAILBOX_RANGE " ORDER BY b.n DESC LIMIT ?4",
+    [S_MAILBOX_BACKWARD] = (MAILBOX_RANGE " ORDER BY b.n DESC LIMIT ?4"),
     [S_ROOM_SKIP] =
         "SELECT n FROM messages WHERE place=?1 AND n>?2 AND n<=?3 ORDER BY n DESC LIMIT 1 OFFSET ?4",
     [S_MAILBOX_SKIP] =
