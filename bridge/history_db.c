@@ -101,13 +101,16 @@ static enum history_status fail(struct history_db *db, const char *reason)
 	return HISTORY_FAILED;
 }
 
-static bool version_fits(struct history_db *db)
+/* False when it cannot be read. */
+static bool read_version(struct history_db *db, int *out)
 {
 	sqlite3_stmt *stmt = NULL;
-	bool fits = sqlite3_prepare_v2(db->sqlite, "PRAGMA user_version", -1, &stmt, NULL) == SQLITE_OK &&
-	            sqlite3_step(stmt) == SQLITE_ROW && sqlite3_column_int(stmt, 0) == HISTORY_USER_VERSION;
-	(void)sqlite3_finalize(stmt); /* the answer is there already */
-	return fits;
+	bool there = sqlite3_prepare_v2(db->sqlite, "PRAGMA user_version", -1, &stmt, NULL) == SQLITE_OK &&
+	             sqlite3_step(stmt) == SQLITE_ROW;
+	if (there)
+		*out = sqlite3_column_int(stmt, 0);
+	(void)sqlite3_finalize(stmt); /* repeats the error of its step */
+	return there;
 }
 
 /* The plugin makes a new file where somebody has taken the old one away: what is open must be what the path
@@ -133,7 +136,12 @@ static bool open_db(struct history_db *db)
 		(void)fail(db, db->sqlite == NULL ? "out of memory" : NULL);
 		return false;
 	}
-	if (!version_fits(db)) {
+	int version;
+	if (!read_version(db, &version)) {
+		(void)fail(db, NULL);
+		return false;
+	}
+	if (version != HISTORY_USER_VERSION) {
 		(void)fail(db, "it is of another version");
 		return false;
 	}
