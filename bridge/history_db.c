@@ -294,9 +294,13 @@ enum history_status history_db_replay(struct history_db *db, struct history_repl
 	r->started = true;
 	if (r->reached < r->upto)
 		r->complete = false;
+	uint64_t before = r->cursor;
 	if (found == FOUND && !read_frames(db, r, key)) {
+		/* nothing of this page is given */
 		chunk_release(r->frames);
 		r->frames = NULL;
+		r->count = 0;
+		r->cursor = before;
 		return fail(db, NULL);
 	}
 	return HISTORY_DONE;
