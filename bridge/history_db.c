@@ -42,10 +42,10 @@ static const char *const sql[STATEMENTS] = {
     [S_ID_AT_MOST] = "SELECT n FROM messages WHERE id<=?1 ORDER BY id DESC LIMIT 1",
     [S_ID_AT_LEAST] = "SELECT n FROM messages WHERE id>=?1 ORDER BY id LIMIT 1",
     [S_ROOM_FORWARD] = "SELECT n, body FROM messages WHERE place=?1 AND n>?2 AND n<=?3 ORDER BY n LIMIT ?4",
-    [S_MAILBOX_FORWARD] = MAILBOX_RANGE " ORDER BY b.n LIMIT ?4",
+    [S_MAILBOX_FORWARD] = (MAILBOX_RANGE " ORDER BY b.n LIMIT ?4"),
     [S_ROOM_BACKWARD] =
         "SELECT n, body FROM messages WHERE place=?1 AND n>?2 AND n<=?3 ORDER BY n DESC LIMIT ?4",
-    [S_MAILBOX_BACKWARD] = MAILBOX_RANGE " ORDER BY b.n DESC LIMIT ?4",
+    [S_MAILBOX_BACKWARD] = (MAILBOX_RANGE " ORDER BY b.n DESC LIMIT ?4"),
     [S_ROOM_SKIP] =
         "SELECT n FROM messages WHERE place=?1 AND n>?2 AND n<=?3 ORDER BY n DESC LIMIT 1 OFFSET ?4",
     [S_MAILBOX_SKIP] =
@@ -101,13 +101,16 @@ static enum history_status fail(struct history_db *db, const char *reason)
 	return HISTORY_FAILED;
 }
 
-static bool version_fits(struct history_db *db)
+/* False when it cannot be read. */
+static bool read_version(struct history_db *db, int *out)
 {
 	sqlite3_stmt *stmt = NULL;
-	bool fits = sqlite3_prepare_v2(db->sqlite, "PRAGMA user_version", -1, &stmt, NULL) == SQLITE_OK &&
-	            sqlite3_step(stmt) == SQLITE_ROW && sqlite3_column_int(stmt, 0) == HISTORY_USER_VERSION;
-	(void)sqlite3_finalize(stmt); /* the answer is there already */
-	return fits;
+	bool there = sqlite3_prepare_v2(db->sqlite, "PRAGMA user_version", -1, &stmt, NULL) == SQLITE_OK &&
+	             sqlite3_step(stmt) == SQLITE_ROW;
+	if (there)
+		*out = sqlite3_column_int(stmt, 0);
+	(void)sqlite3_finalize(stmt); /* repeats the error of its step */
+	return there;
 }
 
 /* The plugin makes a new file where somebody has taken the old one away: what is open must be what the path
@@ -133,7 +136,12 @@ static bool open_db(struct history_db *db)
 		(void)fail(db, db->sqlite == NULL ? "out of memory" : NULL);
 		return false;
 	}
-	if (!version_fits(db)) {
+	int version;
+	if (!read_version(db, &version)) {
+		(void)fail(db, NULL);
+		return false;
+	}
+	if (version != HISTORY_USER_VERSION) {
 		(void)fail(db, "it is of another version");
 		return false;
 	}
@@ -286,9 +294,13 @@ enum history_status history_db_replay(struct history_db *db, struct history_repl
 	r->started = true;
 	if (r->reached < r->upto)
 		r->complete = false;
+	uint64_t before = r->cursor;
 	if (found == FOUND && !read_frames(db, r, key)) {
+		/* nothing of this page is given */
 		chunk_release(r->frames);
 		r->frames = NULL;
+		r->count = 0;
+		r->cursor = before;
 		return fail(db, NULL);
 	}
 	return HISTORY_DONE;

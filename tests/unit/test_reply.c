@@ -110,11 +110,52 @@ static void the_largest(void **state)
 	}
 }
 
+/* ---- names of fields ----------------------------------------------------------------- */
+
+static bool field_name(const char *key, size_t len, bool escaped, char *out)
+{
+	memset(out, 'x', REPLY_FIELD_MAX + 1);
+	if (reply_field_name(guarded(1, key, len), len, escaped, out))
+		return true;
+	for (size_t i = 0; i <= REPLY_FIELD_MAX; i++)
+		assert_int_equal(out[i], 'x');
+	return false;
+}
+
+static void names_of_fields(void **state)
+{
+	char *out = guarded_space(0, REPLY_FIELD_MAX + 1);
+	char key[REPLY_FIELD_MAX + 1];
+
+	(void)state;
+	assert_true(field_name("message", 7, false, out));
+	assert_string_equal(out, "message");
+	assert_true(field_name(" ", 1, false, out));
+	assert_string_equal(out, " ");
+	memset(key, '~', sizeof(key));
+	assert_true(field_name(key, REPLY_FIELD_MAX, false, out));
+	assert_int_equal(strlen(out), REPLY_FIELD_MAX);
+	assert_memory_equal(out, key, REPLY_FIELD_MAX);
+
+	assert_false(field_name(key, REPLY_FIELD_MAX + 1, false, out));
+	assert_false(field_name("", 0, false, out));
+	assert_false(field_name("message", 7, true, out));
+	/* printable ASCII only, at every place */
+	for (int c = 0; c < 256; c++) {
+		for (size_t at = 0; at < 3; at++) {
+			memset(key, 'a', 3);
+			key[at] = (char)c;
+			assert_int_equal(field_name(key, 3, false, out), c >= 0x20 && c < 0x7f);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(exact_bytes_in_every_buffer),
 	    cmocka_unit_test(the_largest),
+	    cmocka_unit_test(names_of_fields),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
