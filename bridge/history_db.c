@@ -34,7 +34,7 @@ enum statement {
 
 /* ?1 place or user, ?2 above this number, ?3 up to that one, ?4 how many */
 static const char *const sql[STATEMENTS] = {
-    [S_NEWEST] = "SELECT max(n) FROM messages",
+    [S_NEWEST] = "SELECT n FROM progress",
     [S_OLDEST] = "SELECT min(n) FROM messages",
     [S_PLACE] = "SELECT place FROM places WHERE kind=?1 AND name=?2",
     [S_USER] = "SELECT user FROM users WHERE address=?1",
@@ -205,13 +205,29 @@ static bool bind_range(sqlite3_stmt *stmt, uint64_t key, uint64_t above, uint64_
 
 /* ---- replays -------------------------------------------------------------------------------- */
 
+/* The number of a message; where there is none with this id (NOT_FOUND), one before all whose ids are
+ * greater, for a message of QoS 2 may have an older id than its neighbours: rather something twice than
+ * something missing. */
+static enum found number_of_id(struct history_db *db, const char *id, uint64_t *out)
+{
+	uint64_t next;
+	enum found found = number_of_text(db, S_ID, id, out);
+	if (found != NOT_FOUND)
+		return found;
+	*out = 0;
+	if (number_of_text(db, S_ID_AT_MOST, id, out) == BROKEN)
+		return BROKEN;
+	found = number_of_text(db, S_ID_AT_LEAST, id, &next);
+	if (found == FOUND && next <= *out)
+		*out = next - 1;
+	return found == BROKEN ? BROKEN : NOT_FOUND;
+}
+
 /* Where a replay begins: r->cursor. False when the database cannot be read. */
 static bool find_start(struct history_db *db, struct history_replay *r, uint64_t key)
 {
-	enum found found = number_of_text(db, S_ID, r->since, &r->cursor);
+	enum found found = number_of_id(db, r->since, &r->cursor);
 	r->complete = found == FOUND;
-	if (found == NOT_FOUND)
-		found = number_of_text(db, S_ID_AT_MOST, r->since, &r->cursor);
 	if (found == BROKEN)
 		return false;
 	/* the newest REPLAY_MAX: what is before them is skipped */
@@ -388,7 +404,7 @@ static bool find_range(struct history_db *db, const struct history_page *p, uint
 {
 	*above = 0;
 	*upto = INT64_MAX;
-	if (p->after[0] != '\0' && number_of_text(db, S_ID_AT_MOST, p->after, above) == BROKEN)
+	if (p->after[0] != '\0' && number_of_id(db, p->after, above) == BROKEN)
 		return false;
 	if (p->before[0] != '\0') {
 		uint64_t n;

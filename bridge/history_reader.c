@@ -79,12 +79,16 @@ static void wait_for_writer(struct history_reader *r, struct history_question *q
 {
 	uint64_t now = r->bridge->loop.now_ms;
 	uint64_t reached = q->is_replay ? q->replay.reached : q->page.reached;
+	uint64_t upto = q->is_replay ? q->replay.upto : q->page.upto;
 	if (q->give_up_ms == 0)
 		q->give_up_ms = now + HISTORY_WAIT_MS;
 	/* one has waited for all while nothing is written */
-	if (now >= q->give_up_ms || (r->stuck && r->stuck_at == reached)) {
-		r->stuck = true;
+	if (now >= q->give_up_ms) {
+		r->stuck_until_ms = now + HISTORY_STUCK_MS;
 		r->stuck_at = reached;
+		r->stuck_upto = upto;
+	}
+	if (now < r->stuck_until_ms && r->stuck_at == reached && upto <= r->stuck_upto) {
 		static struct log_limit limit;
 		log_limited(&limit, now, LOG_LEVEL_WARNING,
 		            "history lags behind by more than %d ms: it is read without the last messages",

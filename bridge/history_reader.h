@@ -27,6 +27,7 @@
 struct bridge;
 
 #define HISTORY_WAIT_MS 2000
+#define HISTORY_STUCK_MS 500 /* for so long nobody else waits in vain */
 
 struct history_question {
 	struct sync_question position; /* first: an answer finds the question by it */
@@ -51,8 +52,9 @@ struct history_reader {
 	struct history_question *behind;       /* asked again at the next tick of the timer */
 	struct history_question *unplaced;     /* pages whose position is awaited */
 	bool working, stopping;
-	bool stuck;        /* somebody has waited for the writer in vain, */
-	uint64_t stuck_at; /* and this was the newest message then */
+	uint64_t stuck_until_ms; /* somebody has waited for the writer in vain a moment ago, */
+	uint64_t stuck_at;       /* and this was the newest message then, */
+	uint64_t stuck_upto;     /* and that the one that it waited for */
 	uv_work_t work;
 	uv_timer_t timer;
 	struct history_db *db; /* the worker's */

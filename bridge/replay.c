@@ -13,6 +13,7 @@ struct place {
 	bool own;          /* its live messages come over the session's own connection */
 	bool known;        /* the position is known */
 	bool read;         /* as far as the position, or as far as it can be */
+	bool dropped;      /* something of it, while an answer was awaited: ask again */
 	bool live;         /* nothing is held any more */
 	bool left;         /* so is the session's membership; room is not valid any more */
 	struct history_replay progress;
@@ -34,6 +35,7 @@ struct replay {
 	struct place *places;
 	uint32_t place_count;
 	uint64_t own_token;
+	bool asking_own, asking_shared; /* an answer is awaited */
 	struct held *held;
 	uint32_t held_count, held_cap, held_bytes;
 	struct history_question *question; /* NULL: none under way */
@@ -103,21 +105,21 @@ static bool hold(struct replay *p, const struct room *room, struct chunk *c, uin
 
 /* ---- positions ------------------------------------------------------------------------------- */
 
-/* Asks for the places whose position is not known; those of one connection share a question. */
+/* Asks for the places whose position is not known, once for each connection, where no answer is awaited yet.
+ */
 static void ask(struct replay *p)
 {
 	struct session *s = p->session;
-	struct sync *sync = &s->bridge->sync;
 	bool own = false, shared = false;
 	for (uint32_t i = 0; i < p->place_count; i++) {
-		if (p->places[i].known)
-			continue;
-		own |= p->places[i].own;
-		shared |= !p->places[i].own;
+		own |= !p->places[i].known && p->places[i].own;
+		shared |= !p->places[i].known && !p->places[i].own;
 	}
-	if (shared)
-		sync_forget(sync, &p->shared); /* a question under way would be answered too early */
-	if ((shared && !sync_ask(sync, &p->shared, "position")) ||
+	own &= !p->asking_own;
+	shared &= !p->asking_shared;
+	p->asking_own |= own;
+	p->asking_shared |= shared;
+	if ((shared && !sync_ask(&s->bridge->sync, &p->shared, "position")) ||
 	    (own && !session_ask_position(s, ++p->own_token)))
 		session_close(s, CLOSE_INTERNAL, "out of memory");
 }
@@ -130,13 +132,21 @@ static void take_position(struct replay *p, bool own, uint64_t n, const char *id
 	for (uint32_t i = 0; i < p->place_count; i++) {
 		struct place *place = &p->places[i];
 		if (!place->known && place->own == own) {
-			place->known = true;
-			place->read = false;
+			/* what was dropped after the question may be beyond its answer */
+			place->known = !place->dropped;
+			place->dropped = place->read = false;
 			place->progress.upto = n;
-			sift_held(p, place->room, keep_newer, id);
+			if (place->known)
+				sift_held(p, place->room, keep_newer, id);
 		}
 		all &= place->known;
 	}
+	if (own)
+		p->asking_own = false;
+	else
+		p->asking_shared = false;
+	if (!all)
+		ask(p);
 	if (all && !p->positioned) {
 		p->positioned = true;
 		sessions_resume_later(p->session);
@@ -290,17 +300,22 @@ void replay_continue(struct session *s)
 
 /* ---- live messages ----------------------------------------------------------------------------- */
 
-/* Too much is held: history shall give it. Whatever has come by now is within the next position. */
-static void ask_again(struct replay *p)
+/* Too much is held: history shall give it. What has come before a question is within its answer. */
+static void drop_and_ask(struct replay *p)
 {
+	struct session *s = p->session;
 	for (uint32_t i = 0; i < p->place_count; i++) {
 		struct place *place = &p->places[i];
 		if (place->live)
 			continue;
 		sift_held(p, place->room, keep_late, NULL);
+		place->dropped = place->own ? p->asking_own : p->asking_shared;
 		place->known = place->read = false;
 	}
-	ask(p);
+	if (p->held_bytes > s->bridge->settings.outbox_bytes / 2)
+		session_close(s, CLOSE_TOO_SLOW, "too slow, resume with since");
+	else
+		ask(p);
 }
 
 bool replay_takes(struct session *s, const struct room *room, struct chunk *c, uint32_t start, uint32_t end,
@@ -319,7 +334,7 @@ bool replay_takes(struct session *s, const struct room *room, struct chunk *c, u
 		return true;
 	}
 	if (p->started && p->held_bytes > s->bridge->settings.outbox_bytes / 2)
-		ask_again(p);
+		drop_and_ask(p);
 	return true;
 }
 

@@ -15,7 +15,8 @@
  *  4. `recovered`, then what is held, then live.
  *
  * Held messages are bounded by half of outbox_bytes: beyond it they are dropped and the position is asked for
- * again, so that history gives them instead.
+ * again, so that history gives them instead. A client that takes nothing of its replay for outbox_seconds is
+ * closed with 4001.
  * Messages sent with QoS 2 ("late") are the exception to the order of ids and are never left out: around
  * a replay such a message may come twice.
  *

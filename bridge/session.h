@@ -121,6 +121,7 @@ struct session {
 	struct outbox early;         /* what a device has missed, until its ready frame is out */
 	struct history_asked *asked; /* pages of history under way */
 	struct replay *replay;       /* NULL: nothing is being replayed */
+	uint64_t blocked_since_ms;
 	uint64_t half_full_since_ms; /* 0: the outbox is under half of its bound */
 	uint8_t *rx;                 /* an incomplete message of the client */
 	uint32_t rx_len, rx_cap;

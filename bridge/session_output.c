@@ -32,6 +32,8 @@ static bool within_bounds(struct session *s)
 
 static void take_result(struct session *s, enum outbox_result r)
 {
+	if (r == OUTBOX_BLOCKED && !s->blocked)
+		s->blocked_since_ms = s->bridge->loop.now_ms;
 	s->blocked = r == OUTBOX_BLOCKED;
 	if (r == OUTBOX_BROKEN)
 		session_close(s, CLOSE_GOING_AWAY, "the connection is gone");
@@ -196,7 +198,9 @@ void session_check_alive(struct session *s)
 	uint64_t now = s->bridge->loop.now_ms;
 	if (session_leaving(s))
 		return;
-	if (!within_bounds(s) || roster_stuck(s)) {
+	/* a replay never fills the outbox: what tells a reader that is gone is that it takes nothing at all */
+	bool stalled = s->replay != NULL && s->blocked && now - s->blocked_since_ms > settings->outbox_ms;
+	if (!within_bounds(s) || roster_stuck(s) || stalled) {
 		session_close(s, CLOSE_TOO_SLOW, "too slow, resume with since");
 	} else if (s->state < SESSION_OPEN && now - s->opened_ms >= OPENING_MS) {
 		session_close(s, CLOSE_OVERLOADED, "the broker did not answer in time");

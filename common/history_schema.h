@@ -43,6 +43,9 @@ enum history_kind {
 	"kind INTEGER NOT NULL,"                                                                                 \
 	"name TEXT NOT NULL,"                                                                                    \
 	"UNIQUE(kind,name));"                                                                                    \
+	"CREATE TABLE progress(n INTEGER NOT NULL);" /* one row: everything up to this number has been dealt     \
+	                                                with */                                                  \
+	"INSERT INTO progress VALUES(0);"                                                                        \
 	"CREATE TABLE users("                                                                                    \
 	"user INTEGER PRIMARY KEY,"                                                                              \
 	"address TEXT NOT NULL UNIQUE);"                                                                         \

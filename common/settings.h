@@ -39,9 +39,8 @@
 /* MQTT 5 user properties that the plugin puts on canonical messages. */
 #define PROPERTY_VIA "via" /* "ws" or "mqtt" */
 #define PROPERTY_SEQ                                                                                         \
-	"seq"                    /* decimal, per room, +1 for each message delivered in the step that            \
-	                            accepted it; starts again at 1 when the plugin has forgotten the room */
-#define PROPERTY_LATE "late" /* "1" where the author sent with QoS 2: delivered later than its id says */
+	"seq" /* decimal, per room, +1 for each message delivered in the step that                               \
+	         accepted it; starts again at 1 when the plugin has forgotten the room */
 #define PROPERTY_ORIGIN                                                                                      \
 	"origin" /* echo of what a bridge's session put on its publish: lets the bridge                          \
 	            leave out the author's own session; opaque, at most ORIGIN_MAX bytes */

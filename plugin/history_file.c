@@ -173,11 +173,11 @@ static bool learn(struct history_store *s, char why[HISTORY_WHY_MAX])
 	const char *const sql[] = {newest, newest_id};
 	char *const out[] = {s->newest_of_n, s->newest_id};
 	sqlite3_stmt *statement;
-	sqlite3_int64 messages;
+	sqlite3_int64 messages, progress;
 	const char *id;
 	int i, rc;
 
-	if (!ask(s, "SELECT count(*) FROM messages", &messages))
+	if (!ask(s, "SELECT count(*) FROM messages", &messages) || !ask(s, "SELECT n FROM progress", &progress))
 		return fail(s, why);
 	s->messages = (uint64_t)messages;
 	for (i = 0; i < 2; i++) {
@@ -194,6 +194,10 @@ static bool learn(struct history_store *s, char why[HISTORY_WHY_MAX])
 		if (rc != SQLITE_ROW && rc != SQLITE_DONE)
 			return fail(s, why);
 	}
+	/* what has been trimmed since had a number, too */
+	if (progress > 0 && (uint64_t)progress > s->newest)
+		s->newest = (uint64_t)progress;
+	s->highest = s->newest;
 	if (s->messages > 0 && (s->newest == 0 || s->newest > INT64_MAX / 2)) {
 		explain(why, "its numbers are damaged");
 		return false;

@@ -14,6 +14,7 @@ const char *const history_store_texts[STATEMENTS] = {
     [ADD_USER] = "INSERT INTO users(address) VALUES(?1)",
     [ADD_MESSAGE] = "INSERT INTO messages(n,id,place,ref,body,late) VALUES(?1,?2,?3,?4,?5,?6)",
     [ADD_MAIL] = "INSERT OR IGNORE INTO mailbox(user,n) VALUES(?1,?2)",
+    [SET_PROGRESS] = "UPDATE progress SET n=?1 WHERE n<?1",
     [FIND_ID] = "SELECT m.n,p.kind,p.name FROM messages m JOIN places p USING(place) WHERE m.id=?1",
     [MOVE_MESSAGE] = "UPDATE messages SET n=?2,late=0 WHERE n=?1",
     [MOVE_MAIL] = "UPDATE OR REPLACE mailbox SET n=?3 WHERE user=?1 AND n=?2",
@@ -21,9 +22,12 @@ const char *const history_store_texts[STATEMENTS] = {
     [UNRELEASED] = "SELECT body FROM messages WHERE late=1 AND id>=?1 ORDER BY id",
     [OLD] = "SELECT n FROM messages WHERE id<?1 ORDER BY id LIMIT ?2",
     [OLDEST] = "SELECT n FROM messages ORDER BY n LIMIT ?1",
-    [PLACE_OF] = "SELECT p.kind,p.name FROM messages m JOIN places p USING(place) WHERE m.n=?1",
+    [PLACE_OF] = "SELECT p.kind,p.name,p.place FROM messages m JOIN places p USING(place) WHERE m.n=?1",
     [REMOVE_MESSAGE] = "DELETE FROM messages WHERE n=?1",
     [REMOVE_MAIL] = "DELETE FROM mailbox WHERE user=?1 AND n=?2",
+    [REMOVE_PLACE] =
+        "DELETE FROM places WHERE place=?1 AND NOT EXISTS(SELECT 1 FROM messages WHERE place=?1)",
+    [REMOVE_USER] = "DELETE FROM users WHERE user=?1 AND NOT EXISTS(SELECT 1 FROM mailbox WHERE user=?1)",
 };
 
 /* The two people of a pair's place. */
@@ -216,6 +220,8 @@ enum store_result history_store_insert(struct history_store *s, const struct his
 	sqlite3_int64 place = 0;
 	char why[HISTORY_WHY_MAX];
 
+	if (m->n > s->highest)
+		s->highest = m->n;
 	result = place_of(s, m, &place);
 	if (result != STORE_OK)
 		return result;
@@ -265,6 +271,8 @@ enum store_result history_store_renumber(struct history_store *s, const char *id
 	uint64_t old;
 	bool pair;
 
+	if (n > s->highest)
+		s->highest = n;
 	result = locate(s, id, &old, &pair, &people);
 	if (result == STORE_OK && old == 0) {
 		explain(s->error, "a message that was released is not there (any more)");
@@ -288,8 +296,13 @@ enum store_result history_store_begin(struct history_store *s)
 
 enum store_result history_store_commit(struct history_store *s)
 {
-	enum store_result result = run(s, COMMIT);
+	enum store_result result;
 
+	if (!number(s, SET_PROGRESS, 1, s->highest))
+		return history_store_failed(s);
+	result = run(s, SET_PROGRESS);
+	if (result == STORE_OK)
+		result = run(s, COMMIT);
 	if (result == STORE_OK)
 		s->added = 0;
 	return result;
@@ -403,9 +416,12 @@ static enum store_result remove_mail(struct history_store *s, const struct peopl
 		result = find_user(s, people->name[i], people->len[i], &user, &found);
 		if (result != STORE_OK || !found)
 			continue;
-		if (!number(s, REMOVE_MAIL, 1, (uint64_t)user) || !number(s, REMOVE_MAIL, 2, n))
+		if (!number(s, REMOVE_MAIL, 1, (uint64_t)user) || !number(s, REMOVE_MAIL, 2, n) ||
+		    !number(s, REMOVE_USER, 1, (uint64_t)user))
 			return history_store_failed(s);
 		result = run(s, REMOVE_MAIL);
+		if (result == STORE_OK)
+			result = run(s, REMOVE_USER);
 	}
 	return result;
 }
@@ -414,6 +430,7 @@ static enum store_result remove_message(struct history_store *s, uint64_t n)
 {
 	sqlite3_stmt *statement = s->statements[PLACE_OF];
 	enum store_result result = STORE_OK;
+	sqlite3_int64 place = 0;
 	struct people people;
 	const char *name;
 	int rc;
@@ -421,17 +438,23 @@ static enum store_result remove_message(struct history_store *s, uint64_t n)
 	if (!number(s, PLACE_OF, 1, n))
 		return history_store_failed(s);
 	rc = sqlite3_step(statement);
-	if (rc == SQLITE_ROW && sqlite3_column_int(statement, 0) == HISTORY_PAIR) {
+	if (rc == SQLITE_ROW) {
+		place = sqlite3_column_int64(statement, 2);
 		name = (const char *)sqlite3_column_text(statement, 1);
-		if (name && people_of(name, (size_t)sqlite3_column_bytes(statement, 1), &people))
+		if (sqlite3_column_int(statement, 0) == HISTORY_PAIR && name &&
+		    people_of(name, (size_t)sqlite3_column_bytes(statement, 1), &people))
 			result = remove_mail(s, &people, n);
-	} else if (rc != SQLITE_ROW && rc != SQLITE_DONE)
+	} else if (rc != SQLITE_DONE)
 		result = history_store_failed(s);
 	(void)sqlite3_reset(statement);
 	(void)sqlite3_clear_bindings(statement);
 	if (result != STORE_OK)
 		return result;
-	return number(s, REMOVE_MESSAGE, 1, n) ? run(s, REMOVE_MESSAGE) : history_store_failed(s);
+	if (!number(s, REMOVE_MESSAGE, 1, n) || !number(s, REMOVE_PLACE, 1, (uint64_t)place))
+		return history_store_failed(s);
+	result = run(s, REMOVE_MESSAGE);
+	/* who writes to ever new rooms must not leave their names behind */
+	return result == STORE_OK ? run(s, REMOVE_PLACE) : result;
 }
 
 /* Which messages a step removes. What is there twice is removed once. */

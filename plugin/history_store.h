@@ -66,8 +66,8 @@ struct history_store *history_store_open(const struct history_store_config *conf
 /* NULL is allowed. What was not committed is not in it. */
 void history_store_close(struct history_store *store);
 
-/* The largest n and that message's id; the largest of all ids. 0 and "" where there is no message. As of
- * opening. */
+/* The largest n that was ever given, the id of the message with the largest n that is there, and the largest
+ * of all ids. 0 and "" where there is none. As of opening. */
 uint64_t history_store_newest(const struct history_store *store, char id[ULID_LEN + 1]);
 const char *history_store_newest_id(const struct history_store *store);
 

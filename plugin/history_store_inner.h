@@ -22,6 +22,7 @@ enum statement {
 	ADD_USER,
 	ADD_MESSAGE,
 	ADD_MAIL,
+	SET_PROGRESS,
 	FIND_ID,
 	MOVE_MESSAGE,
 	MOVE_MAIL,
@@ -32,6 +33,8 @@ enum statement {
 	PLACE_OF,
 	REMOVE_MESSAGE,
 	REMOVE_MAIL,
+	REMOVE_PLACE,
+	REMOVE_USER,
 	STATEMENTS
 };
 
@@ -43,6 +46,7 @@ struct history_store {
 	struct stat companions[2]; /* the log and its index, as they were opened */
 	uint64_t messages;         /* that are stored, counting what this transaction has added */
 	uint64_t added;            /* by this transaction */
+	uint64_t highest;          /* number that has been dealt with */
 	uint64_t newest;
 	char newest_of_n[ULID_LEN + 1];
 	char newest_id[ULID_LEN + 1];

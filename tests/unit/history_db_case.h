@@ -62,12 +62,22 @@ static inline void writer_close(void)
 	writer = NULL;
 }
 
+static inline void make_tables(void)
+{
+	sql(HISTORY_SCHEMA);
+	/* as the plugin does at the end of each transaction */
+	sql("CREATE TRIGGER dealt_with AFTER INSERT ON messages BEGIN UPDATE progress SET n=NEW.n WHERE n<NEW.n; "
+	    "END;"
+	    "CREATE TRIGGER dealt_with_again AFTER UPDATE ON messages BEGIN UPDATE progress SET n=NEW.n WHERE "
+	    "n<NEW.n; END;");
+}
+
 /* A file with the schema and nothing in it; the writer is open. */
 static inline void make_history(void)
 {
 	writer_open();
 	sql("PRAGMA journal_mode=WAL");
-	sql(HISTORY_SCHEMA);
+	make_tables();
 	sql("PRAGMA user_version=%d", HISTORY_USER_VERSION);
 }
 
