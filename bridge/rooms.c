@@ -182,6 +182,9 @@ static void lose_room(struct rooms *r, struct room *room, uint64_t missing)
 /* False when members must not get what follows a gap. */
 static bool check_seq(struct rooms *r, struct room *room, uint64_t seq)
 {
+	/* by a subscription that has been given up meanwhile: what is between it and the next one is no loss */
+	if (room->subscription != ROOM_SUBSCRIBED)
+		return true;
 	if (seq == 0)
 		return true; /* not numbered: a QoS 2 publish */
 	bool fine = !room->have_seq || seq == room->seq + 1 || seq == 1;
@@ -457,6 +460,7 @@ static void on_suback(struct rooms *r, const struct mqtt_suback *ack)
 			return;
 		}
 		room->subscription = ROOM_SUBSCRIBED;
+		room->have_seq = false;
 		for (uint32_t i = 0; i < room->member_count; i++)
 			if (!room->members[i]->own_rooms)
 				session_room_ready(room->members[i], room);

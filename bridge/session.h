@@ -21,6 +21,7 @@
 #ifndef CHAT_BRIDGE_SESSION_H
 #define CHAT_BRIDGE_SESSION_H
 
+#include "bridge/devices.h"
 #include "bridge/mqtt_link.h"
 #include "bridge/outbox.h"
 #include "bridge/replay.h"
@@ -44,9 +45,10 @@ struct lws;
 /* What a broker may have under way to a device: what it missed must not fill the broker's queue of packets,
  * or the broker drops its own answers (SUBACK). */
 #define DEVICE_RECEIVE_MAXIMUM 32
-#define OPENING_MS 20000  /* from the 101 until the session is in its rooms */
-#define JOIN_REFS_MAX 16  /* joins of one room that wait for the same SUBACK */
-#define SESSION_ID_MAX 48 /* bytes of a client id of ours */
+#define OPENING_MS 20000                                 /* from the 101 until the session is in its rooms */
+#define JOIN_REFS_MAX 16                                 /* joins of one room that wait for the same SUBACK */
+#define SUBSCRIBE_ID_FIRST (PUBLISHES_IN_FLIGHT_MAX + 1) /* packet ids of SUBSCRIBE: above the publishes' */
+#define SESSION_ID_MAX 48                                /* bytes of a client id of ours */
 
 enum close_code {
 	CLOSE_NORMAL = 1000,
@@ -167,12 +169,18 @@ struct sessions {
 	struct session *closing;
 	struct session *resuming; /* just opened: frames may wait */
 	struct session *ping_cursor;
+	struct devices devices;
+	uint64_t devices_tidied_ms;
 	uv_timer_t tick;
 	uint64_t opened_total, closed_total;
 };
 
 bool sessions_start(struct sessions *all, struct bridge *b);
 void sessions_stop(struct sessions *all);
+
+/* ---- session_link.c ---- */
+
+extern const struct mqtt_link_owner session_link_owner;
 
 /* CONNECT of a session's link. */
 void session_identify(struct mqtt_link *link, struct mqtt_connect *out);

@@ -226,6 +226,7 @@ void session_room_ready(struct session *s, struct room *room)
 		if (s->rooms[i].room != room)
 			continue;
 		s->rooms[i].ready = true;
+		s->rooms[i].have_seq = false;
 		answer_join(s, &s->rooms[i]);
 	}
 	session_check_joined(s);

@@ -9,6 +9,7 @@
 #include "clients.h"
 #include "clock.h"
 #include "compat.h"
+#include "farewells.h"
 #include "history.h"
 #include "log.h"
 #include "messages.h"
@@ -90,6 +91,7 @@ static int on_tick(int event, void *data, void *userdata)
 	history_tick();
 	acks_tick();
 	presence_tick(now);
+	farewells_tick(now);
 	bridges_tick(now);
 	if (now - state.tidied_ms >= TIDY_MS) {
 		state.tidied_ms = now;

@@ -19,6 +19,7 @@
 #include "common/timestamp.h"
 #include "common/topic.h"
 #include "compat.h"
+#include "farewells.h"
 #include "log.h"
 #include "options.h"
 #include "table.h"
@@ -255,6 +256,10 @@ static bool announce(const struct identity *who, bool online, uint64_t real_ms)
 
 	if ((feed && !open_page()) || !publish_event(who, online, real_ms))
 		return false;
+	if (online)
+		farewells_forget(who);
+	else
+		farewells_add(who, clock_monotonic_ms());
 	if (feed)
 		state.page_len += roster_put_entry(who, online, real_ms, state.page + state.page_len,
 		                                   ROSTER_PUBLISH_MAX - state.page_len);
@@ -403,7 +408,8 @@ bool presence_shows(const char *level, size_t level_len, const void *payload, si
 	struct identity who;
 	enum event event;
 
-	if (!topic_level_identity(level, level_len, &who))
+	/* Empty: what was retained is being taken back. */
+	if (len == 0 || !topic_level_identity(level, level_len, &who))
 		return false;
 	p = find(&who);
 	event = read_event(&who, payload, len, &when);

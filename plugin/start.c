@@ -11,6 +11,7 @@
 #include "clients.h"
 #include "compat.h"
 #include "device_key.h"
+#include "farewells.h"
 #include "history.h"
 #include "host.h"
 #include "inflight.h"
@@ -210,6 +211,7 @@ static bool start_parts(const struct host *host, const struct decision *d)
 
 	table_key_draw();
 	presence_start(o);
+	farewells_start(o);
 	users_start(o->rate_messages);
 	notices_start(o);
 	sync_start(o);
@@ -295,5 +297,6 @@ void stop_all(void)
 	clients_stop();
 	users_stop();
 	presence_stop();
+	farewells_stop();
 	log_reset();
 }

@@ -1,0 +1,120 @@
+/* devices.c - see devices.h */
+#include "bridge/devices.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+#include <utlist.h>
+
+#define ID_MAX 48 /* bytes of a client id of ours, with its NUL */
+#define TIDY_AT_ONCE 64
+
+struct device {
+	char id[ID_MAX];     /* empty: a free place */
+	uint64_t expires_ms; /* 0: connected */
+};
+
+struct device_owner {
+	UT_hash_handle hh;
+	struct device_owner *prev, *next;
+	struct identity who; /* its text is the key */
+	struct device devices[DEVICES_MAX];
+};
+
+static struct device_owner *find(struct devices *d, const struct identity *who)
+{
+	struct device_owner *owner;
+	HASH_FIND(hh, d->owners, who->text, who->len, owner);
+	return owner;
+}
+
+static void forget(struct devices *d, struct device_owner *owner)
+{
+	DL_DELETE(d->oldest, owner);
+	HASH_DEL(d->owners, owner);
+	free(owner);
+}
+
+static struct device_owner *find_or_add(struct devices *d, const struct identity *who)
+{
+	struct device_owner *owner = find(d, who);
+	if (owner != NULL)
+		return owner;
+	owner = calloc(1, sizeof *owner);
+	if (owner == NULL)
+		return NULL;
+	owner->who = *who;
+	HASH_ADD_KEYPTR(hh, d->owners, owner->who.text, owner->who.len, owner);
+	if (owner->hh.tbl == NULL) { /* HASH_NONFATAL_OOM: not added */
+		free(owner);
+		return NULL;
+	}
+	DL_APPEND(d->oldest, owner);
+	return owner;
+}
+
+/* Makes places free again; how many are taken. */
+static unsigned expire(struct device_owner *owner, uint64_t now_ms)
+{
+	unsigned taken = 0;
+	for (unsigned i = 0; i < DEVICES_MAX; i++) {
+		struct device *at = &owner->devices[i];
+		if (at->expires_ms != 0 && at->expires_ms <= now_ms)
+			memset(at, 0, sizeof *at);
+		taken += at->id[0] != '\0';
+	}
+	return taken;
+}
+
+static struct device *device_of(struct device_owner *owner, const char *client_id)
+{
+	for (unsigned i = 0; i < DEVICES_MAX; i++)
+		if (strcmp(owner->devices[i].id, client_id) == 0)
+			return &owner->devices[i];
+	return NULL;
+}
+
+bool devices_enter(struct devices *d, const struct identity *who, const char *client_id, uint64_t now_ms)
+{
+	struct device_owner *owner = strlen(client_id) < ID_MAX ? find_or_add(d, who) : NULL;
+	if (owner == NULL)
+		return false;
+	(void)expire(owner, now_ms);
+	struct device *device = device_of(owner, client_id);
+	if (device == NULL && (device = device_of(owner, "")) == NULL)
+		return false;
+	memcpy(device->id, client_id, strlen(client_id) + 1);
+	device->expires_ms = 0;
+	return true;
+}
+
+void devices_leave(struct devices *d, const struct identity *who, const char *client_id, uint64_t now_ms,
+                   uint64_t expiry_ms)
+{
+	struct device_owner *owner = find(d, who);
+	struct device *device = owner != NULL ? device_of(owner, client_id) : NULL;
+	if (device == NULL)
+		return;
+	device->expires_ms = now_ms + expiry_ms;
+	DL_DELETE(d->oldest, owner);
+	DL_APPEND(d->oldest, owner);
+}
+
+void devices_tidy(struct devices *d, uint64_t now_ms)
+{
+	for (int i = 0; i < TIDY_AT_ONCE && d->oldest != NULL; i++) {
+		struct device_owner *owner = d->oldest;
+		if (expire(owner, now_ms) == 0) {
+			forget(d, owner);
+			continue;
+		}
+		DL_DELETE(d->oldest, owner);
+		DL_APPEND(d->oldest, owner);
+	}
+}
+
+void devices_clear(struct devices *d)
+{
+	while (d->oldest != NULL)
+		forget(d, d->oldest);
+}
