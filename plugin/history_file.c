@@ -260,8 +260,9 @@ void history_store_close(struct history_store *s)
 	for (i = 0; i < STATEMENTS; i++)
 		(void)sqlite3_finalize(s->statements[i]);
 	/* Closing moves the log into the database and removes it, where nobody else has it open. A file that was
-	 * renamed gets what belongs to it over the descriptors; one that was deleted needs nothing more. */
-	if (!in_place && fstat(s->fd, &st) == 0 && st.st_nlink > 0)
+	 * renamed gets what belongs to it over the descriptors, unless another one has taken its place, and with
+	 * that perhaps its log; one that was deleted needs nothing more. */
+	if (!in_place && stat(s->path, &st) != 0 && fstat(s->fd, &st) == 0 && st.st_nlink > 0)
 		(void)sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
 	if (!in_place)
 		(void)sqlite3_db_config(s->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
