@@ -243,14 +243,14 @@ static bool find_start(struct history_db *db, struct history_replay *r, uint64_t
 	return found != BROKEN;
 }
 
-/* Has what is still to be read been trimmed meanwhile? The oldest goes first, so not while anything is there
- * up to the cursor. */
-static bool check_trimmed(struct history_db *db, struct history_replay *r)
+/* Has something been trimmed of what was to be read? The oldest goes first, so not while anything is there up
+ * to where it was read from. */
+static bool check_trimmed(struct history_db *db, struct history_replay *r, uint64_t from)
 {
 	uint64_t oldest = UINT64_MAX;
 	if (one_number(db->statements[S_OLDEST], &oldest) == BROKEN)
 		return false;
-	r->complete &= oldest <= r->cursor;
+	r->complete &= oldest <= from;
 	return true;
 }
 
@@ -302,8 +302,6 @@ enum history_status history_db_replay(struct history_db *db, struct history_repl
 	enum found found = key_of(db, &r->place, &key);
 	if (found == BROKEN)
 		return fail(db, NULL);
-	if (r->started && !check_trimmed(db, r))
-		return fail(db, NULL);
 	/* a place without messages has no key; whether since is known is still to be said */
 	if (!r->started && !find_start(db, r, key))
 		return fail(db, NULL);
@@ -311,11 +309,12 @@ enum history_status history_db_replay(struct history_db *db, struct history_repl
 	if (r->reached < r->upto)
 		r->complete = false;
 	uint64_t before = r->cursor;
-	if (found == FOUND && !read_frames(db, r, key)) {
+	if ((found == FOUND && !read_frames(db, r, key)) || !check_trimmed(db, r, before)) {
 		/* nothing of this page is given */
 		chunk_release(r->frames);
 		r->frames = NULL;
 		r->count = 0;
+		r->more = false;
 		r->cursor = before;
 		return fail(db, NULL);
 	}

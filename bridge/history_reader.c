@@ -48,8 +48,10 @@ static void free_list(struct history_question **list)
 static void on_work(uv_work_t *work)
 {
 	struct history_reader *r = work->data;
-	for (struct history_question *q = r->with_worker; q != NULL; q = q->next)
+	for (struct history_question *q = r->with_worker; q != NULL; q = q->next) {
 		q->status = q->is_replay ? history_db_replay(r->db, &q->replay) : history_db_page(r->db, &q->page);
+		q->read = true;
+	}
 }
 
 static void start_work(struct history_reader *r);
@@ -112,7 +114,7 @@ static void answer(struct history_reader *r, struct history_question *q)
 		wait_for_writer(r, q);
 		return;
 	}
-	if (q->status == HISTORY_FAILED) {
+	if (q->status == HISTORY_FAILED && q->read) {
 		static struct log_limit limit;
 		log_limited(&limit, r->bridge->loop.now_ms, LOG_LEVEL_ERROR, "history cannot be read: %s: %s",
 		            r->bridge->settings.history_file, history_db_error(r->db));

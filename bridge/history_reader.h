@@ -33,6 +33,7 @@ struct history_question {
 	struct sync_question position; /* first: an answer finds the question by it */
 	struct history_reader *reader; /* where it was submitted */
 	bool is_replay;
+	bool read; /* the worker has had it: its status is the database's word */
 	struct history_replay replay;
 	struct history_page page;
 	enum history_status status;

@@ -242,6 +242,7 @@ void sessions_close_due(struct sessions *all)
 		s->on_closing_list = false;
 		replay_end(s);
 		session_leave_rooms(s);
+		mqtt_link_resume(&s->link); /* what it sent is still to be confirmed */
 		if (s->wsi != NULL) {
 			if (s->state == SESSION_CLOSING && !close_websocket(s))
 				put_on_closing_list(s, s->close_by_ms);

@@ -202,7 +202,7 @@ void session_check_alive(struct session *s)
 	bool stalled = s->replay != NULL && s->blocked && now - s->blocked_since_ms > settings->outbox_ms;
 	if (!within_bounds(s) || roster_stuck(s) || stalled) {
 		session_close(s, CLOSE_TOO_SLOW, "too slow, resume with since");
-	} else if (s->state < SESSION_OPEN && now - s->opened_ms >= OPENING_MS) {
+	} else if ((s->state < SESSION_OPEN || !replay_lets_publish(s)) && now - s->opened_ms >= OPENING_MS) {
 		session_close(s, CLOSE_OVERLOADED, "the broker did not answer in time");
 	} else if (s->ping_ms != 0) {
 		if (s->last_rx_ms > s->ping_ms)
