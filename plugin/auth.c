@@ -8,11 +8,11 @@
 #include "compat.h"
 #include "log.h"
 #include "options.h"
+#include "secret.h"
 
 #include <errno.h>
 #include <stdint.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/types.h>
 
 #define BRIDGE_LINKS_MAX                                                                                     \
@@ -27,27 +27,6 @@ static struct {
 	const struct mosquitto *bridges[BRIDGE_LINKS_MAX]; /* NULL = free; never looked into */
 } state;
 
-static bool draw_credential(void)
-{
-	static const char digits[] = "0123456789abcdef";
-	uint8_t random[CREDENTIAL_HEX / 2];
-	ssize_t n;
-	size_t i;
-
-	do
-		n = getrandom(random, sizeof(random), 0);
-	while (n < 0 && errno == EINTR);
-	if (n != (ssize_t)sizeof(random))
-		return false;
-	for (i = 0; i < sizeof(random); i++) {
-		state.credential[2 * i] = digits[random[i] >> 4];
-		state.credential[2 * i + 1] = digits[random[i] & 15];
-	}
-	state.credential[CREDENTIAL_HEX] = '\0';
-	explicit_bzero(random, sizeof(random));
-	return true;
-}
-
 bool auth_start(const struct options *options, bool admit_others)
 {
 	state.options = options;
@@ -55,7 +34,7 @@ bool auth_start(const struct options *options, bool admit_others)
 	state.rechecking = false;
 	state.connecting = NULL;
 	memset(state.bridges, 0, sizeof(state.bridges));
-	return draw_credential();
+	return secret_draw(state.credential);
 }
 
 void auth_stop(void)

@@ -7,13 +7,13 @@
 #include "common/settings.h"
 #include "compat.h"
 #include "log.h"
+#include "secret.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <unistd.h>
@@ -23,27 +23,6 @@
 static struct {
 	char key[DEVICE_KEY_HEX + 1];
 } state;
-
-static bool draw(void)
-{
-	static const char digits[] = "0123456789abcdef";
-	uint8_t random[DEVICE_KEY_HEX / 2];
-	ssize_t n;
-	size_t i;
-
-	do
-		n = getrandom(random, sizeof(random), 0);
-	while (n < 0 && errno == EINTR);
-	if (n != (ssize_t)sizeof(random))
-		return false;
-	for (i = 0; i < sizeof(random); i++) {
-		state.key[2 * i] = digits[random[i] >> 4];
-		state.key[2 * i + 1] = digits[random[i] & 15];
-	}
-	state.key[DEVICE_KEY_HEX] = '\0';
-	explicit_bzero(random, sizeof(random));
-	return true;
-}
 
 /* Reads to the end or until text is full. Returns the bytes, or -1. */
 static ssize_t read_all(int fd, char *text, size_t cap)
@@ -183,7 +162,7 @@ bool device_key_start(const struct broker_config *config)
 	const char *folder = config->persistence_location[0] != '\0' ? config->persistence_location : ".";
 	const char *why;
 
-	if (!draw())
+	if (!secret_draw(state.key))
 		return false;
 	if (!config->persistence)
 		return true;
