@@ -155,7 +155,7 @@ static void start(uint32_t grace_ms, bool bridge_off)
 	presence_tick(now);
 }
 
-static int stop(void **state)
+static int end_of_test(void **state)
 {
 	(void)state;
 	presence_stop();
@@ -403,7 +403,7 @@ static void a_page_that_finds_no_memory(void **state)
 	for (i = 10; i < 4010; i++)
 		left(i);
 	broker.refuse_pages = true;
-	tick_after(0); /* and what is left at the end is freed: see stop */
+	tick_after(0); /* and what is left at the end is freed: see end_of_test */
 }
 
 /* ---- what passes as true ------------------------------------------------------- */
@@ -571,17 +571,17 @@ static void nobody(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test_teardown(changes_of_one_flush, stop),
-	    cmocka_unit_test_teardown(not_more_often, stop),
-	    cmocka_unit_test_teardown(the_grace, stop),
-	    cmocka_unit_test_teardown(many, stop),
-	    cmocka_unit_test_teardown(an_event_that_finds_no_memory, stop),
-	    cmocka_unit_test_teardown(a_page_that_finds_no_memory, stop),
-	    cmocka_unit_test_teardown(only_what_is_announced, stop),
-	    cmocka_unit_test_teardown(ghosts, stop),
-	    cmocka_unit_test_teardown(so_many_ghosts, stop),
-	    cmocka_unit_test_teardown(the_roster_in_pages, stop),
-	    cmocka_unit_test_teardown(nobody, stop),
+	    cmocka_unit_test_teardown(changes_of_one_flush, end_of_test),
+	    cmocka_unit_test_teardown(not_more_often, end_of_test),
+	    cmocka_unit_test_teardown(the_grace, end_of_test),
+	    cmocka_unit_test_teardown(many, end_of_test),
+	    cmocka_unit_test_teardown(an_event_that_finds_no_memory, end_of_test),
+	    cmocka_unit_test_teardown(a_page_that_finds_no_memory, end_of_test),
+	    cmocka_unit_test_teardown(only_what_is_announced, end_of_test),
+	    cmocka_unit_test_teardown(ghosts, end_of_test),
+	    cmocka_unit_test_teardown(so_many_ghosts, end_of_test),
+	    cmocka_unit_test_teardown(the_roster_in_pages, end_of_test),
+	    cmocka_unit_test_teardown(nobody, end_of_test),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
