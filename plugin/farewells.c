@@ -94,7 +94,7 @@ void farewells_tick(uint64_t now_ms)
 	for (n = 0; n < FAREWELLS_AT_ONCE; n++) {
 		f = table_oldest(&state.all);
 		if (!f || (table_count(&state.all) <= FAREWELLS_MAX &&
-		           now_ms - f->said_ms < (uint64_t)PRESENCE_OFFLINE_EXPIRY_S * 1000))
+		           now_ms < f->said_ms + (uint64_t)PRESENCE_OFFLINE_EXPIRY_S * 1000))
 			return;
 		if (!take_back(&f->who))
 			return; /* out of memory: at the next tick */

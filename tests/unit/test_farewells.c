@@ -87,6 +87,14 @@ static void few_stay(void **state)
 	assert_int_equal(broker.count, 0);
 }
 
+static void said_within_the_tick(void **state)
+{
+	(void)state;
+	add(1, 1001); /* later than the tick's own idea of the time */
+	farewells_tick(1000);
+	assert_int_equal(broker.count, 0);
+}
+
 static void the_oldest_of_too_many_goes(void **state)
 {
 	(void)state;
@@ -152,6 +160,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(few_stay, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(said_within_the_tick, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(the_oldest_of_too_many_goes, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(many_go_in_several_ticks, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(what_is_too_old_goes, set_up, tear_down),
