@@ -363,6 +363,7 @@ bool replay_prepare(struct session *s)
 		return false;
 	p->shared.on_answer = on_shared_position;
 	p->session = s;
+	p->own_token = SESSION_TOKEN_FIRST(s);
 	s->replay = p;
 	return true;
 }

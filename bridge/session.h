@@ -247,6 +247,10 @@ void session_send_ack(struct session *s, const char *ref, size_t ref_len);
 
 bool session_leaving(const struct session *s);
 
+/* Tokens of such questions begin with the session's number: no other session's are alike. */
+#define SESSION_TOKEN_BITS 16
+#define SESSION_TOKEN_FIRST(s) ((s)->number << SESSION_TOKEN_BITS)
+
 /* Asks how far history goes, over the session's own connection. False when out of memory. */
 bool session_ask_position(struct session *s, uint64_t token);
 

@@ -190,6 +190,22 @@ static void caught_up(struct session *s)
 	s->catching_up = false;
 }
 
+/* "position <token> ...": what an earlier session of this device has asked waits for it like everything else,
+ * and says too little. */
+static void on_position(struct session *s, const char *text, size_t len)
+{
+	static const char verb[] = "position ";
+	uint64_t token = 0;
+	if (len < sizeof verb || memcmp(text, verb, sizeof verb - 1) != 0)
+		return;
+	for (size_t i = sizeof verb - 1; i < len && text[i] >= '0' && text[i] <= '9'; i++)
+		token = token * 10 + (uint64_t)(text[i] - '0');
+	if (token >> SESSION_TOKEN_BITS != s->number)
+		return;
+	caught_up(s);
+	replay_own_position(s, text, len);
+}
+
 static void on_publish(struct session *s, const struct mqtt_publish *p)
 {
 	const char *root = s->bridge->settings.topic_root;
@@ -202,10 +218,9 @@ static void on_publish(struct session *s, const struct mqtt_publish *p)
 	}
 	struct topic topic = topic_parse(root, strlen(root), p->topic.at, p->topic.len);
 	bool notice = topic.kind == TOPIC_NOTICES;
-	if (notice && p->payload.len > 0 && p->payload.at[0] != '{') {
-		caught_up(s);
-		replay_own_position(s, p->payload.at, p->payload.len);
-	} else if (notice && s->state < SESSION_OPEN)
+	if (notice && p->payload.len > 0 && p->payload.at[0] != '{')
+		on_position(s, p->payload.at, p->payload.len);
+	else if (notice && s->state < SESSION_OPEN)
 		return; /* an answer to the device's last connection, which has nothing to ask for yet on this one */
 	else if (topic.kind == TOPIC_ROOM || topic.kind == TOPIC_INBOX)
 		on_message(s, &topic, p);

@@ -167,7 +167,8 @@ void session_check_joined(struct session *s)
 	session_send_early(s);
 	if (s->replay != NULL)
 		replay_start(s);
-	else if (s->persistent && !session_ask_position(s, 0)) /* for the place of its answer in the queue */
+	else if (s->persistent &&
+	         !session_ask_position(s, SESSION_TOKEN_FIRST(s))) /* for the place of its answer in the queue */
 		session_close(s, CLOSE_INTERNAL, "out of memory");
 	if (s->replay == NULL && s->since[0] != '\0')
 		send_recovered(s);

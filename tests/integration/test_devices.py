@@ -9,7 +9,7 @@ import time
 import pytest
 
 from harness.dialogue import ABSENT, FACTOR, Closed, wait_for
-from harness.history import INBOX, Pour, Replay, cut, is_message, raws, with_history
+from harness.history import INBOX, Pour, Replay, cut, is_message, raws, with_history, say
 from harness.wire import topic_level
 
 A, B, C = "alice@example.com", "bob@example.com", "carol@example.com"
@@ -40,19 +40,6 @@ def leave(chat, session):
 def session_name(chat, user):
     """The client id of that user's newest session, which only the broker's log tells."""
     return re.findall(r"as (ws-[\w-]+) .*u'%s'" % re.escape(user), chat.log())[-1]
-
-
-def say(chat, texts, user=A, **where):
-    author = chat.mqtt(user)
-    if "to" in where:
-        author.read_inbox()
-    else:
-        author.read_room(where.get("room"))
-    for text in texts:
-        assert author.send({"message": text}, **where) == 0
-    frames = [author.expect_message(text, user) for text in texts]
-    author.disconnect()
-    return frames
 
 
 @pytest.mark.promise("device session", "client connection cut")

@@ -7,6 +7,7 @@ import urllib.parse
 
 import pytest
 
+import harness.history
 from harness.dialogue import ABSENT
 from harness.history import burst, history_file, raws, wait_stored, with_history
 from harness.websocket import HttpAnswer
@@ -22,16 +23,8 @@ def chat(brokers):
 
 
 def say(chat, texts, user=A, **where):
-    """Sends as that user and returns the frames as a reader got them."""
-    author = chat.mqtt(user)
-    if "to" in where:
-        author.read_inbox()
-    else:
-        author.read_room(where.get("room"))
-    for text in texts:
-        assert author.send({"message": text}, **where) == 0
-    frames = [author.expect_message(text, user) for text in texts]
-    author.disconnect()
+    """As everywhere; and it is stored."""
+    frames = harness.history.say(chat, texts, user, **where)
     if os.path.exists(history_file(chat)):
         wait_stored(chat, *[frame["id"] for frame in frames])
     return frames

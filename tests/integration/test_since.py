@@ -11,7 +11,7 @@ import pytest
 
 from harness.dialogue import FACTOR, Closed, wait_for
 from harness.history import (INBOX, Pour, Replay, burst, cut, history_file, is_message, place_of, raws, rows,
-                             stored_ids, wait_stored, with_history)
+                             say, stored_ids, wait_stored, with_history)
 from harness.websocket import HttpAnswer
 from harness.wire import PUBCOMP, PUBLISH, PUBREC, PUBREL, string, write_properties
 
@@ -27,20 +27,6 @@ def chat(request, brokers):
 @pytest.fixture
 def shared(brokers):
     return with_history(brokers)
-
-
-def say(chat, texts, user=A, **where):
-    """Sends as that user and returns the frames as an MQTT reader got them."""
-    author = chat.mqtt(user)
-    if "to" in where:
-        author.read_inbox()
-    else:
-        author.read_room(where.get("room"))
-    for text in texts:
-        assert author.send({"message": text}, **where) == 0
-    frames = [author.expect_message(text, user) for text in texts]
-    author.disconnect()
-    return frames
 
 
 def back(chat, since, user=B, rooms=None, **query):

@@ -166,3 +166,17 @@ def cut(session):
     """Ends a raw session's connection without a word, what is on its way included."""
     session.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
     session.socket.close()
+
+
+def say(chat, texts, user="alice@example.com", **where):
+    """Sends as that user and returns the frames as an MQTT reader got them."""
+    author = chat.mqtt(user)
+    if "to" in where:
+        author.read_inbox()
+    else:
+        author.read_room(where.get("room"))
+    for text in texts:
+        assert author.send({"message": text}, **where) == 0
+    frames = [author.expect_message(text, user) for text in texts]
+    author.disconnect()
+    return frames
