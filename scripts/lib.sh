@@ -39,8 +39,12 @@ packages_of() {
 
 # missing_of GROUP...: those of them that are not installed.
 missing_of() {
-	local name
-	for name in $(packages_of "$@"); do
+	local name group groups=()
+	for group in "$@"; do
+		[ "$group" != node ] || ! command -v npm >/dev/null || continue
+		groups+=("$group")
+	done
+	for name in $(packages_of "${groups[@]}"); do
 		if [ "$(dpkg-query -W -f '${db:Status-Status}' "$name" 2>/dev/null)" != installed ]; then
 			printf '%s\n' "$name"
 		fi
@@ -48,6 +52,8 @@ missing_of() {
 }
 
 # install_missing GROUP...: installs what is not there, and asks the network for nothing when all is.
+#
+# (The group node is there when npm is on PATH, wherever from.)
 #
 # Debian's mosquitto package starts a broker on port 1883, now and at each boot. Who asks for a chat server in a
 # build folder has not asked for that, so: if the package is not there yet, its service is neither started nor
@@ -115,6 +121,21 @@ configure_and_build() {
 		fresh=(--fresh)
 	fi
 	cmake "${fresh[@]}" -S "$root_dir" -B "$folder" "$@" && cmake --build "$folder" --parallel "$(nproc)"
+}
+
+# node_modules FOLDER: what tests take from npm, in FOLDER/node_modules, exactly as tests/node/package-lock.json says.
+node_modules() {
+	local folder=$1 file stale=no
+	mkdir -p "$folder"
+	for file in package.json package-lock.json; do
+		cmp -s "$root_dir/tests/node/$file" "$folder/installed/$file" || stale=yes
+	done
+	[ $stale = yes ] || return 0
+	rm -rf "$folder/installed"
+	cp "$root_dir"/tests/node/package.json "$root_dir"/tests/node/package-lock.json "$folder/"
+	npm ci --prefix "$folder" --no-audit --no-fund --ignore-scripts --loglevel=error || return
+	mkdir "$folder/installed"
+	cp "$folder"/package.json "$folder"/package-lock.json "$folder/installed/"
 }
 
 # sources: our C files, one a line.
