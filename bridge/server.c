@@ -50,10 +50,17 @@ static bool keep_upgrade(int fd, struct upgrade *u)
 	return true;
 }
 
-static void on_violation(void *user, const char *violation)
+static void on_violation(void *user, uint16_t code, const char *reason)
 {
-	session_close(user, CLOSE_PROTOCOL_ERROR, violation);
+	session_close(user, (enum close_code)code, reason);
 }
+
+static void on_ping(void *user, const uint8_t *payload, size_t n)
+{
+	session_ping(user, payload, n);
+}
+
+static const struct frame_guard_owner guard_owner = {on_violation, on_ping};
 
 /* What libwebsockets keeps for each connection. */
 struct connection {
@@ -75,15 +82,14 @@ static int on_established(struct lws *wsi, struct connection *c)
 	if (u == NULL)
 		return -1;
 	c->session = session_open(&b->sessions, wsi, &u->params, u->fault);
-	bool fine = c->session != NULL && frame_guard_start(fd, on_violation, c->session);
+	bool fine = c->session != NULL && frame_guard_start(fd, &guard_owner, c->session);
 	if (!fine)
 		log_line(LOG_LEVEL_ERROR, "out of memory, a connection is closed");
 	else if (u->fault == NULL)
 		log_line(LOG_LEVEL_INFO, "session of %s opened from %s (%s)", u->params.identity.text, u->address,
 		         c->session->client_id);
-	const char *violation = fine ? frame_guard_feed(fd, (const uint8_t *)u->early, u->early_len) : NULL;
-	if (violation != NULL)
-		on_violation(c->session, violation);
+	if (fine)
+		(void)frame_guard_feed(fd, (const uint8_t *)u->early, u->early_len); /* it has told the session */
 	free(u);
 	return fine ? 0 : -1;
 }

@@ -2,9 +2,9 @@
  * server.h - libwebsockets: the WebSocket protocol of accepted connections.
  *
  * The acceptor reads the request head and hands over only clean upgrade requests;
- * libwebsockets does the handshake, framing, UTF-8 checks, pongs and the close handshake. What
- * versions before 5.0 let through (unmasked client frames) is caught below it: this file stands
- * in for recv() of the process and watches the frame heads of every WebSocket it reads.
+ * libwebsockets does the handshake, framing, UTF-8 checks and the close handshake. What it does
+ * not do as RFC 6455 wants it (unmasked client frames, close frames, pings) is done below it: frame_guard.c
+ * stands in for recv() of the process and watches the frames of every WebSocket it reads.
  */
 #ifndef CHAT_BRIDGE_SERVER_H
 #define CHAT_BRIDGE_SERVER_H

@@ -188,6 +188,7 @@ static void destroy(struct session *s)
 	session_input_clear(s);
 	outbox_clear(&s->outbox);
 	outbox_clear(&s->early);
+	chunk_release(s->pongs);
 	if (s->persistent && !device_lives_on(s))
 		devices_leave(&all->devices, &s->who->identity, s->client_id, s->bridge->loop.now_ms,
 		              (uint64_t)s->bridge->settings.session_expiry_s * 1000);
