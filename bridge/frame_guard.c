@@ -177,6 +177,11 @@ void frame_guard_stop(int fd)
 	table[fd] = NULL;
 }
 
+bool frame_guard_refused(int fd)
+{
+	return fd >= 0 && fd < table_size && table[fd] != NULL && table[fd]->guard.violation != NULL;
+}
+
 static void tell(struct guarded *g)
 {
 	g->owner->on_violation(g->user, g->guard.violation_code, g->guard.violation);

@@ -54,6 +54,9 @@ bool frame_guard_start(int fd, const struct frame_guard_owner *owner, void *user
  * False when a frame in them is refused; the owner has been told. */
 bool frame_guard_feed(int fd, const uint8_t *bytes, size_t n);
 
+/* Has a frame of it been refused? Nothing that it sends is read any more, its close frame included. */
+bool frame_guard_refused(int fd);
+
 void frame_guard_stop(int fd);
 
 #endif

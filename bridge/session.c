@@ -1,10 +1,12 @@
 /* session.c - see session.h: how a session begins, what the broker tells it, how it ends */
 #include "bridge/bridge.h"
+#include "bridge/frame_guard.h"
 
 #include <libwebsockets.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/socket.h>
 
 #define TICK_MS 100
 #define CLOSE_WAIT_MS 10000 /* for the socket to take the rest and the close frame */
@@ -230,7 +232,12 @@ static bool close_websocket(struct session *s)
 	/* The close frame of `return -1` from a WRITEABLE callback is lost with libuv in builds with
 	 * assertions (libwebsockets issue 3569); a kill from outside its callbacks sends it. May call
 	 * session_gone before it returns. */
+	int fd = (int)lws_get_socket_fd(wsi);
 	lws_set_timeout(wsi, PENDING_TIMEOUT_USER_REASON_BASE, LWS_TO_KILL_SYNC);
+	/* nobody will see an answer to our close frame where the guard has cut the stream: what is there is read
+	 * and forgotten, then libwebsockets finds its end */
+	if (s->wsi != NULL && frame_guard_refused(fd))
+		(void)shutdown(fd, SHUT_RD);
 	return true;
 }
 

@@ -48,11 +48,12 @@ def pieces(data, size=1):
 
 
 class Client(RawWs):
-    """Opened, and in its room."""
+    """Opened, and in its room. early: frames that come with the request; their answers are still to be read."""
 
-    def __init__(self, server, address, **more):
-        super().__init__(server, address, rooms=[next(rooms)], echo="1", events="typing", **more)
-        self.expect_ready()
+    def __init__(self, server, address, early=b"", **more):
+        super().__init__(server, address, rooms=[next(rooms)], echo="1", events="typing", early=early, **more)
+        if not early:
+            self.expect_ready()
 
     # what a case sends
 

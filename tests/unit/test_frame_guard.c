@@ -279,6 +279,7 @@ static void stands_in_for_recv(void **state)
 
 	assert_true(frame_guard_start(pair[1], &counting, &violations));
 	assert_true(frame_guard_feed(pair[1], frames, good));
+	assert_false(frame_guard_refused(pair[1]));
 
 	/* a ping alone: there is nothing for the parser, and that is not the end of the connection */
 	uint8_t ping[16];
@@ -298,7 +299,9 @@ static void stands_in_for_recv(void **state)
 	assert_int_equal(violations, 1);
 	assert_false(frame_guard_feed(pair[1], frames, good));
 	assert_int_equal(violations, 1);
+	assert_true(frame_guard_refused(pair[1]));
 	frame_guard_stop(pair[1]);
+	assert_false(frame_guard_refused(pair[1]));
 	frame_guard_stop(-1);
 	frame_guard_stop(1 << 20);
 	(void)close(pair[0]);
