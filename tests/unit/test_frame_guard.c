@@ -29,8 +29,10 @@ static size_t put_frame(uint8_t *at, uint8_t first, size_t len, bool masked)
 		for (int shift = 56; shift >= 0; shift -= 8)
 			at[n++] = (uint8_t)((uint64_t)len >> shift);
 	}
-	if (masked)
+	if (masked) {
+		memset(at + n, 0x55, 4);
 		n += 4;
+	}
 	memset(at + n, 0x01, len); /* would be unmasked frames, if taken for heads */
 	return n + len;
 }
