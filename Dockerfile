@@ -14,7 +14,7 @@ RUN cmake -S /src -B /build -DCMAKE_INSTALL_PREFIX=/usr -DCMAKE_INSTALL_LIBDIR=l
 FROM debian:bookworm-slim
 RUN apt-get update \
     && apt-get install -y --no-install-recommends mosquitto libwebsockets17 libwebsockets-evlib-uv \
-       libcjson1 libuv1 libssl3 libsqlite3-0 \
+       libcjose0 libcjson1 libuv1 libssl3 libsqlite3-0 \
     && rm -rf /var/lib/apt/lists/*
 COPY --from=build /out/usr/ /usr/
 COPY --from=build /out/mosquitto.conf /etc/mosquitto/mosquitto-chat.conf
