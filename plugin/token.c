@@ -19,10 +19,10 @@ struct parts {
 	size_t header_len, claims_len, signature_len;
 };
 
-/* One part decoded, and the object it is. */
-struct document {
+/* A part decoded. */
+struct bytes {
+	size_t len;
 	char text[BASE64URL_BYTES(TOKEN_MAX)];
-	struct json_object object;
 };
 
 static bool split(const char *text, size_t len, struct parts *out)
@@ -42,11 +42,9 @@ static bool split(const char *text, size_t len, struct parts *out)
 	return true;
 }
 
-static bool read_document(struct document *d, const char *part, size_t part_len)
+static bool decode(const char *part, size_t part_len, struct bytes *out)
 {
-	size_t len;
-
-	return base64url_decode(part, part_len, d->text, &len) && json_object_read(&d->object, d->text, len);
+	return base64url_decode(part, part_len, out->text, &out->len);
 }
 
 /* Is it the type of a JWT, in the letters of either case? */
@@ -236,28 +234,29 @@ static enum token_fault check_claims(const struct json_object *claims, const str
 enum token_fault token_verify(const struct token_keys *keys, const struct token_rules *rules, int64_t now_s,
                               const char *text, size_t len, struct token *out)
 {
-	char signature[BASE64URL_BYTES(TOKEN_MAX)];
+	struct bytes header, claims, signature;
 	const struct json_member *kid;
-	struct document document;
+	struct json_object object;
 	enum token_fault fault;
 	enum token_alg alg;
 	struct parts parts;
 	struct token token;
-	size_t signature_len;
 
-	if (len > TOKEN_MAX || !split(text, len, &parts) ||
-	    !base64url_decode(parts.signature, parts.signature_len, signature, &signature_len) ||
-	    !read_document(&document, parts.header, parts.header_len))
+	/* All three, before the library sees any: it does not bear everything as base64. */
+	if (len > TOKEN_MAX || !split(text, len, &parts) || !decode(parts.header, parts.header_len, &header) ||
+	    !decode(parts.claims, parts.claims_len, &claims) ||
+	    !decode(parts.signature, parts.signature_len, &signature) ||
+	    !json_object_read(&object, header.text, header.len))
 		return TOKEN_MALFORMED;
-	fault = check_header(&document.object, &alg, &kid);
+	fault = check_header(&object, &alg, &kid);
 	if (!fault)
-		fault = token_keys_check(keys, alg, kid, text, len, signature_len);
+		fault = token_keys_check(keys, alg, kid, text, len, signature.len);
 	if (fault)
 		return fault;
 
-	if (!read_document(&document, parts.claims, parts.claims_len))
+	if (!json_object_read(&object, claims.text, claims.len))
 		return TOKEN_MALFORMED;
-	fault = check_claims(&document.object, rules, now_s, &token);
+	fault = check_claims(&object, rules, now_s, &token);
 	if (!fault)
 		*out = token;
 	return fault;

@@ -1,10 +1,11 @@
 /*
  * token_keys.c - the table of keys, and the one place that asks the JOSE library (cjose) anything.
  *
- * What the library does not see to is seen to here before it is asked: it takes any algorithm of a family
- * with any key of it (ES256 with a P-521 key), reads a short HMAC to the length it should have, ignores a
- * last odd byte of an ECDSA signature, and leaves OpenSSL's errors in their queue. Hence one algorithm for
- * each key and curve, and one exact length for each signature.
+ * What the library does not see to is seen to before it is asked: it takes any algorithm of a family with any
+ * key of it (ES256 with a P-521 key), reads a short HMAC to the length it should have, ignores a last odd
+ * byte of an ECDSA signature, leaves OpenSSL's errors in their queue, and up to 0.6.2.1 it aborts over
+ * padding in the wrong place of base64. Hence one algorithm for each curve, one exact length for each
+ * signature, and no text that has not been decoded before, strictly.
  */
 #include "token_keys_inner.h"
 

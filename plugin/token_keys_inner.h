@@ -33,10 +33,10 @@ enum token_alg {
 /* The algorithm that the string is the name of (as it is written here, RFC 7518), or TOKEN_ALGS. */
 enum token_alg token_alg_of(const struct json_member *name);
 
-/* Is the signature of the token good? One of TOKEN_GOOD, TOKEN_MALFORMED (the library cannot read it),
- * TOKEN_ALGORITHM_NOT_ALLOWED, TOKEN_UNKNOWN_KEY, TOKEN_BAD_SIGNATURE. kid is the header's or NULL,
- * signature_len the decoded signature's. The keys of that name are tried, or those without a name where none
- * has it, or without kid all. */
+/* Is the signature of the token good, whose three parts are known to be strict base64url? One of TOKEN_GOOD,
+ * TOKEN_MALFORMED (the library cannot read it all the same), TOKEN_ALGORITHM_NOT_ALLOWED, TOKEN_UNKNOWN_KEY,
+ * TOKEN_BAD_SIGNATURE. kid is the header's or NULL, signature_len the decoded signature's. The keys of that
+ * name are tried, or those without a name where none has it, or without kid all. */
 enum token_fault token_keys_check(const struct token_keys *keys, enum token_alg alg,
                                   const struct json_member *kid, const char *text, size_t len,
                                   size_t signature_len);
