@@ -9,9 +9,9 @@
 #include <string.h>
 #include <strings.h>
 
-#define TIME_MAX 253402300799.0 /* the last second of the year 9999: a number of milliseconds lies beyond */
-#define EXPONENT_MAX 400        /* beyond which a number is zero or infinite in any case */
-#define TYPE_MAX 32             /* bytes of a typ, escapes included, that can still be one we know */
+#define TIME_MAX INT64_C(253402300799) /* the last second of the year 9999: milliseconds lie beyond */
+#define EXPONENT_MAX 100000 /* beyond which no more digits are read: a token has not as many of its own */
+#define TYPE_MAX (6 * sizeof("application/at+jwt")) /* the longest typ there is, each character as \u00xx */
 
 /* The parts of a token as they are written. */
 struct parts {
@@ -88,52 +88,71 @@ static bool is_digit(const char *at, const char *end)
 	return at < end && *at >= '0' && *at <= '9';
 }
 
-/* The value of a JSON number. Not strtod(): its decimal point is the locale's. */
-static double number_of(const struct json_member *m)
-{
-	const char *at = m->value, *end = m->value + m->value_len;
-	bool negative = *at == '-', small = false;
-	double value = 0, unit = 1;
-	int exponent = 0;
+/* A decimal number: its digits, a point among them, and how many of them stand before the point once the
+ * exponent has moved it. */
+struct decimal {
+	const char *digits, *end;
+	int64_t before_point;
+	bool negative;
+};
 
-	at += negative;
-	for (; is_digit(at, end); at++)
-		value = value * 10 + (*at - '0');
+static struct decimal read_decimal(const struct json_member *m)
+{
+	const char *end = m->value + m->value_len;
+	struct decimal d = {.digits = m->value, .end = end, .negative = m->value[0] == '-'};
+	int64_t exponent = 0;
+	const char *at;
+	bool minus;
+
+	d.digits += d.negative;
+	for (at = d.digits; is_digit(at, end); at++)
+		d.before_point++;
 	if (at < end && *at == '.') {
-		for (at++; is_digit(at, end); at++) {
-			unit /= 10;
-			value += (*at - '0') * unit;
-		}
+		for (at++; is_digit(at, end); at++)
+			;
 	}
+	d.end = at;
 	if (at < end) { /* on its e */
 		at++;
-		small = *at == '-';
+		minus = *at == '-';
 		at += *at == '-' || *at == '+';
 		for (; is_digit(at, end); at++)
-			exponent = exponent < EXPONENT_MAX ? exponent * 10 + (*at - '0') : EXPONENT_MAX;
+			exponent = exponent < EXPONENT_MAX ? exponent * 10 + (*at - '0') : exponent;
+		d.before_point += minus ? -exponent : exponent;
 	}
-	for (; exponent > 0; exponent--)
-		value = small ? value / 10 : value * 10;
-	return negative ? -value : value;
+	return d;
+}
+
+/* The JSON number rounded down, exactly. False beyond TIME_MAX. Not strtod(): its point is the locale's, and
+ * a fraction of a second must not make one more or less. */
+static bool round_down(const struct json_member *m, int64_t *out)
+{
+	struct decimal d = read_decimal(m);
+	bool fraction = false;
+	int64_t value = 0, place = 0;
+
+	for (const char *at = d.digits; at < d.end && value <= TIME_MAX; at++) {
+		if (*at == '.')
+			continue;
+		if (place++ < d.before_point)
+			value = value * 10 + (*at - '0');
+		else
+			fraction = fraction || *at != '0';
+	}
+	for (; place < d.before_point && value > 0 && value <= TIME_MAX; place++)
+		value *= 10;
+	*out = d.negative ? -value - fraction : value;
+	return value <= TIME_MAX;
 }
 
 /* A NumericDate in whole seconds, rounded down. *out is untouched where there is no such claim. */
 static enum token_fault read_time(const struct json_object *claims, const char *name, int64_t *out)
 {
 	const struct json_member *m = json_object_get(claims, name);
-	double value;
 
 	if (!m)
 		return TOKEN_MISSING_CLAIM;
-	if (m->type != JSON_NUMBER)
-		return TOKEN_MALFORMED;
-	value = number_of(m);
-	if (!(value >= -TIME_MAX && value <= TIME_MAX))
-		return TOKEN_MALFORMED;
-	*out = (int64_t)value;
-	if ((double)*out > value)
-		*out -= 1;
-	return TOKEN_GOOD;
+	return m->type == JSON_NUMBER && round_down(m, out) ? TOKEN_GOOD : TOKEN_MALFORMED;
 }
 
 static enum token_fault check_times(const struct json_object *claims, int64_t now_s, int64_t *expires_s)

@@ -425,6 +425,10 @@ static void headers(void **state)
 	header_gives("{\"alg\":\"HS256\",\"typ\":\"at+JWT\"}", TOKEN_GOOD);
 	header_gives("{\"alg\":\"HS256\",\"typ\":\"application\\/jwt\"}", TOKEN_GOOD);
 	header_gives("{\"alg\":\"HS256\",\"typ\":\"application/at+jwt\"}", TOKEN_GOOD);
+	header_gives("{\"alg\":\"HS256\",\"typ\":"
+	             "\"\\u0061\\u0070\\u0070\\u006c\\u0069\\u0063\\u0061\\u0074\\u0069\\u006f\\u006e"
+	             "\\u002f\\u0061\\u0074\\u002b\\u006a\\u0077\\u0074\"}",
+	             TOKEN_GOOD);
 	header_gives("{\"alg\":\"HS256\",\"typ\":\"dpop+jwt\"}", TOKEN_UNSUPPORTED);
 	header_gives("{\"alg\":\"HS256\",\"typ\":\"logout+jwt\"}", TOKEN_UNSUPPORTED);
 	header_gives("{\"alg\":\"HS256\",\"typ\":\"JWT\\u0000\"}", TOKEN_UNSUPPORTED);
@@ -788,6 +792,30 @@ static void times(void **state)
 	    {"\"exp\":1800000100,\"iat\":1e400", TOKEN_MALFORMED},
 	    {"\"exp\":1,\"nbf\":1900000000", TOKEN_EXPIRED},
 	};
+	static const struct {
+		const char *exp;
+		int64_t expires_s;
+	} exact[] = {
+	    {"1827209213e0", 1827209213},
+	    {"1.827209213E9", 1827209213},
+	    {"1.8272092139e9", 1827209213},
+	    {"18272092139e-1", 1827209213},
+	    {"1827209213000000000e-9", 1827209213},
+	    {"1827209213.999999999999999999999999", 1827209213},
+	    {"0.00000000000000000001827209213e29", 1827209213},
+	    {"253402300799.999999999999", INT64_C(253402300799)},
+	    {"2534023007e2", INT64_C(253402300700)},
+	    {"0", 0},
+	    {"0.5e0", 0},
+	    {"0e5", 0},
+	    {"-0", 0},
+	    {"-0.0", 0},
+	    {"-0.01e1", -1},
+	    {"-10", -10},
+	    {"-10.000", -10},
+	    {"-10.0001", -11},
+	    {"-1e1", -10},
+	};
 	char claims[256];
 	struct token out;
 	char *token;
@@ -797,7 +825,14 @@ static void times(void **state)
 		(void)snprintf(claims, sizeof(claims), "{%s" ADDRESS "}", cases[i].claims);
 		claims_give(claims, cases[i].fault);
 	}
-	/* rounded down, below zero too */
+	/* rounded down, exactly, and below zero too */
+	for (size_t i = 0; i < sizeof(exact) / sizeof(exact[0]); i++) {
+		(void)snprintf(claims, sizeof(claims), "{\"exp\":%s" ADDRESS "}", exact[i].exp);
+		token = make_token(&secret, "HS256", HS, claims);
+		assert_int_equal(token_verify(is.secret, &no_rules, -100, token, strlen(token), &out), TOKEN_GOOD);
+		assert_int_equal(out.expires_s, exact[i].expires_s);
+		free(token);
+	}
 	token = make_token(&secret, "HS256", HS, "{\"exp\":-0.25" ADDRESS "}");
 	assert_int_equal(token_verify(is.secret, &no_rules, 20, token, strlen(token), &out), TOKEN_GOOD);
 	assert_int_equal(out.expires_s, -1);
