@@ -115,8 +115,6 @@ static const char *add(struct token_keys *keys, cjose_jwk_t *jwk, unsigned algs,
 		why = "the alg of a key is none for keys of its kind or length";
 	else if (keys->count == TOKEN_KEYS_MAX)
 		why = "more than 16 keys";
-	else if (use->kid && strlen(use->kid) > TOKEN_KID_MAX)
-		why = "the kid of a key has more than 256 bytes";
 	if (why) {
 		(void)cjose_jwk_release(jwk); /* the only reference */
 		return why;

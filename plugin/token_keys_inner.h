@@ -43,7 +43,7 @@ enum token_fault token_keys_check(const struct token_keys *keys, enum token_alg 
 
 /* What a key comes with. */
 struct token_key_use {
-	const char *kid; /* NUL-terminated, NULL: none */
+	const char *kid; /* NUL-terminated and at most TOKEN_KID_MAX bytes; NULL: none */
 	unsigned algs;   /* what it may be used for, where its kind allows that */
 };
 

@@ -931,6 +931,8 @@ static void addresses(void **state)
 		claims_give(claims, TOKEN_GOOD);
 		(void)snprintf(claims, sizeof(claims), "{\"exp\":1800000100,\"email\":\"%sa\"}", address);
 		claims_give(claims, TOKEN_NOT_AN_ADDRESS);
+		(void)snprintf(claims, sizeof(claims), "{\"exp\":1800000100,\"email\":\"%s%s\"}", address, address);
+		claims_give(claims, TOKEN_NOT_AN_ADDRESS);
 	}
 }
 

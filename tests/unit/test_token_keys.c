@@ -176,6 +176,17 @@ static void pem(void **state)
 	file_is_refused("-----BEGIN PUBLIC KEY-----\n!!!!\n-----END PUBLIC KEY-----\n", "broken PEM");
 	file_is_refused("a secret of 32 bytes or more -----BEGIN of something", "no key in it");
 	/* bytes behind the key, in its block */
+	len = i2d_PUBKEY(ec, &der);
+	der = OPENSSL_realloc(der, (size_t)len + 1);
+	der[len] = 0;
+	bio = BIO_new(BIO_s_mem());
+	assert_true(PEM_write_bio(bio, "PUBLIC KEY", "", der, len + 1) > 0);
+	OPENSSL_free(der);
+	der = NULL;
+	text = text_of(bio);
+	file_is_refused(text, "not a public key");
+	free(text);
+	/* a NUL in the middle */
 	text = strdup(of_rsa);
 	text[strlen(text) / 2] = '\0';
 	file_is_refused(text, "broken PEM");
