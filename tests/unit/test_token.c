@@ -368,7 +368,7 @@ static char *with_signature(const char *token, const uint8_t *signature, size_t 
 
 static void signatures_of_another_length(void **state)
 {
-	uint8_t signature[2048] = {0};
+	uint8_t signature[2048] = {0}, longer[2049] = {0};
 
 	(void)state;
 	for (size_t i = 0; i < WAYS; i++) {
@@ -381,9 +381,8 @@ static void signatures_of_another_length(void **state)
 			gives(is.all, "shorter", with_signature(token, signature, n), TOKEN_BAD_SIGNATURE);
 		for (size_t n = len + 1; n < len + 4; n++)
 			gives(is.all, "longer", with_signature(token, signature, n), TOKEN_BAD_SIGNATURE);
-		memmove(signature + 1, signature, len);
-		signature[0] = 0;
-		gives(is.all, "zero before it", with_signature(token, signature, len + 1), TOKEN_BAD_SIGNATURE);
+		memcpy(longer + 1, signature, len); /* behind a zero */
+		gives(is.all, "zero before it", with_signature(token, longer, len + 1), TOKEN_BAD_SIGNATURE);
 		memset(signature, 0, sizeof(signature));
 		gives(is.all, "zeros", with_signature(token, signature, len), TOKEN_BAD_SIGNATURE);
 		memset(signature, 1, sizeof(signature));
