@@ -350,7 +350,7 @@ static void cut_and_bent(void **state)
 	for (size_t at = 0; at < strlen(set); at++) {
 		for (int bit = 0; bit < 8; bit++) {
 			(void)strcpy(bent, set);
-			bent[at] ^= (char)(1 << bit);
+			bent[at] = (char)(bent[at] ^ 1 << bit);
 			token_keys_free(
 			    token_keys_load(TOKEN_KEYS_JWKS, guarded(0, bent, strlen(set)), strlen(set), &why));
 		}
@@ -358,7 +358,7 @@ static void cut_and_bent(void **state)
 	for (size_t at = 0; at < strlen(of_ec); at++) {
 		for (int bit = 0; bit < 8; bit++) {
 			(void)strcpy(bent, of_ec);
-			bent[at] ^= (char)(1 << bit);
+			bent[at] = (char)(bent[at] ^ 1 << bit);
 			token_keys_free(
 			    token_keys_load(TOKEN_KEYS_FILE, guarded(0, bent, strlen(of_ec)), strlen(of_ec), &why));
 		}
