@@ -1,0 +1,1 @@
+// The page comes together here. See index.html for the elements.
