@@ -1,0 +1,64 @@
+/**
+ * Who the reader is. The address is kept for the next visit (and for this tab, so that two tabs can be two people), a
+ * token for this tab only. Its field is shown when the server has asked for one.
+ */
+import { t } from "./text.js";
+import { $ } from "./dom.js";
+import { address } from "./places.js";
+
+const kept = "mosquitto-chat user";
+const keptToken = "mosquitto-chat token";
+
+/** Storage that is forbidden forgets, and nothing more. @template T @param {() => T} action @returns {T|undefined} */
+function attempt(action) {
+	try {
+		return action();
+	} catch {}
+}
+
+/** @returns {{ user: string, token: string }|undefined} */
+export function remembered() {
+	const user = address(attempt(() => sessionStorage[kept] ?? localStorage[kept]) ?? "");
+	return user && { user, token: attempt(() => sessionStorage[keptToken]) ?? "" };
+}
+
+export const forget = () => attempt(() => {
+	delete localStorage[kept];
+	sessionStorage.clear();
+});
+
+/**
+ * Shows the form until it is filled in. With `wanted`, a token is asked for; `error` says why.
+ * @param {{ user?: string, wanted?: boolean, error?: string }} [given] @returns {Promise<{ user: string, token: string }>}
+ */
+export function ask({ user = "", wanted = false, error = "" } = {}) {
+	const [field, secret] = [$("address"), $("token")];
+	const seen = (form) => {
+		$("signin").hidden = !form;
+		$("app").hidden = form;
+	};
+	const trouble = (text, input) => {
+		$("signin-error").textContent = text;
+		input.focus();
+	};
+	field.value = user || field.value;
+	secret.value = "";
+	$("token-field").hidden = !wanted;
+	seen(true);
+	trouble(error, wanted ? secret : field);
+	return new Promise((resolve) => {
+		$("signin-form").onsubmit = (event) => {
+			event.preventDefault();
+			const name = address(field.value), token = secret.value;
+			field.ariaInvalid = String(!name);
+			if (!name) return trouble(t("address"), field);
+			if (wanted && !token) return trouble(t("token"), secret);
+			attempt(() => {
+				localStorage[kept] = sessionStorage[kept] = name;
+				if (token) sessionStorage[keptToken] = token;
+			});
+			seen(false);
+			resolve({ user: name, token });
+		};
+	});
+}
