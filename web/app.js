@@ -93,7 +93,9 @@ function open(key) {
 
 function follow() {
 	const key = keyOf(location.hash) ?? place?.key ?? store?.places.keys().next().value;
-	if (!store || !key || key === place?.key) return;
+	if (!store || !key) return;
+	if (keyOf(location.hash) !== key) history.replaceState(null, "", hashOf(key));
+	if (key === place?.key) return;
 	const join = key.startsWith("room:") && !store.places.has(key);
 	place = store.place(key);
 	if (join) session.chat.join(place.name).catch(({ message }) => say(message));

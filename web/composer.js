@@ -24,7 +24,9 @@ export class Composer {
 			on.draft(field.value);
 		};
 		// An Enter that ends the choice of an input method is none of ours.
-		field.onkeydown = (event) => event.key === "Enter" && !event.shiftKey && !event.isComposing && event.keyCode !== 229 && send(event);
+		field.onkeydown = (event) => {
+			if (event.key === "Enter" && !event.shiftKey && !event.isComposing && event.keyCode !== 229) send(event);
+		};
 		$("composer").onsubmit = send;
 	}
 
