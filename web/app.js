@@ -1,28 +1,26 @@
 /** Wiring: who is signed in, which place is open, what each module hears of the others. */
-import { t, translate, shortcuts } from "./text.js";
+import { t } from "./text.js";
 import { $, el, soon } from "./dom.js";
 import { address, hashOf, keyOf, nameElement, roomName, terminal } from "./places.js";
 import { ask, forget, remembered } from "./signin.js";
-import { showConnection } from "./connection.js";
-import { Composer } from "./composer.js";
+import { compose, composer } from "./composer.js";
 import { Session } from "./session.js";
-import { Sidebar } from "./sidebar.js";
+import * as sidebar from "./sidebar.js";
 import { Store } from "./store.js";
 import { Timeline } from "./timeline.js";
 
-translate();
 /** @type {Session} */ let session;
 /** @type {Store} */ let store;
 /** @type {import("./store.js").Place|null} the open one */ let place = null;
+let countdown = 0;
 
-const sidebar = new Sidebar(open);
 const timeline = new Timeline({
 	load: (where, gap) => session.load(where, gap),
 	retry: (where, out) => session.retry(where, out),
 	discard: (where, out) => session.discard(where, out),
 	read: (where, id) => store.markRead(where, id),
 });
-const composer = new Composer({
+composer({
 	send(text) {
 		session.send(place, text);
 		timeline.end();
@@ -46,28 +44,25 @@ async function enter(who) {
 	});
 	timeline.user = user;
 	$("me").replaceChildren(nameElement(user));
-	// null: refused once, so another one is asked for.
-	const current = async () => (token ??= (await ask({ user, wanted: true, error: t("token") })).token) || undefined;
+	// null: the server no longer takes the one there was.
+	const current = async () => (token === null ? ({ token } = await ask({ user, wanted: true, error: t("token") })) : 0, token || undefined);
 	session = new Session(store, current, {
 		presence: showPeople,
 		trouble: say,
 		message: (where, { sender, message }) => where === place && say(`${sender}: ${message}`),
 		state(detail) {
-			if (detail.code === 4002) token = null;
-			if (detail.code === 4100 || detail.code === 4101) {
+			const { state, code, reason = "" } = detail, secret = code === 4101;
+			if (code === 4002) token = null;
+			if (code === 4100 || secret) {
 				end();
-				return ask({ user, wanted: detail.code === 4101, error: detail.code === 4101 ? `${t("token")} ${detail.reason ?? ""}` : detail.reason }).then(enter);
+				return ask({ user, wanted: secret, error: secret ? `${t("token")} ${reason}` : reason }).then(enter);
 			}
-			const text = showConnection(detail);
-			if (detail.state !== "connecting") say(text);
-			if (detail.state === "open") {
-				if (!place) follow();
-				timeline.update();
-			}
+			showConnection(detail);
+			if (state === "open") follow();
+			timeline.update();
 		},
 	});
 	follow();
-	composer.focus();
 }
 
 function end() {
@@ -88,7 +83,7 @@ function open(key) {
 	for (const drawer of document.querySelectorAll(":popover-open")) drawer.hidePopover();
 	location.hash = hashOf(key);
 	follow();
-	composer.focus();
+	$("message").focus();
 }
 
 function follow() {
@@ -99,20 +94,17 @@ function follow() {
 	const join = key.startsWith("room:") && !store.places.has(key);
 	place = store.place(key);
 	if (join) session.chat.join(place.name).catch(({ message }) => say(message));
-	composer.show(place);
+	compose(place);
 	timeline.show(place);
-	showPlace();
-	showPlaces();
-	save();
+	store.changed(place);
 }
 addEventListener("hashchange", follow);
 
-for (const [form, check, kind] of [["join-room", roomName, "room"], ["start-direct", address, "user"]])
+for (const [form, check, kind, error] of [["join-room", roomName, "room", "room"], ["start-direct", address, "user", "address"]])
 	$(form).onsubmit = (event) => {
 		event.preventDefault();
-		const [input] = event.target;
-		const name = check(input.value);
-		$("places-error").textContent = name || !input.value ? "" : t(kind === "room" ? "room" : "address");
+		const [input] = event.target, name = check(input.value);
+		$("places-error").textContent = name ? "" : t(error);
 		if (!name) return;
 		input.value = "";
 		open(`${kind}:${name}`);
@@ -128,14 +120,14 @@ $("leave").onclick = () => {
 // What is shown.
 
 const showPlaces = soon(() => {
-	sidebar.places(store, place?.key, session.chat.online);
+	sidebar.showPlaces(store, place?.key, session.chat.online);
 	const unread = [...store.places.values()].reduce((sum, one) => sum + one.unread, 0);
 	$("unread-elsewhere").textContent = unread - place?.unread || "";
 	document.title = (unread ? `(${unread}) ` : "") + (place ? `${place.name} · ` : "") + "mosquitto-chat";
 });
 
 const showPeople = soon(() => {
-	sidebar.people(session.chat.online, store.user);
+	sidebar.showPeople(session.chat.online, store.user);
 	showPlaces();
 	showPlace();
 }, 200);
@@ -145,12 +137,23 @@ function showPlace() {
 	timeline.update();
 	if (!place) return;
 	const { kind, name, notice, typing } = place, direct = kind === "user";
-	$("place-title").replaceChildren(direct ? nameElement(name) : el("bdi", {}, "#" + name));
+	$("place-title").replaceChildren(direct ? nameElement(name) : "#" + name);
 	$("place-note").textContent = direct ? t(session.chat.online.get(name)?.status === "online" ? "here" : "away") : "";
 	$("leave").textContent = t(direct ? "close" : "leave");
 	$("leave").hidden = !direct && store.of("room").length < 2;
 	const names = [...typing.keys()].filter((user) => typing.get(user) > Date.now()).join(", ");
 	$("typing").textContent = notice || (names && t("typing", { names }));
+}
+
+function showConnection({ state, code, reason = code, retryIn = 0 }) {
+	const due = Date.now() + retryIn, shown = $("connection");
+	const count = () => (shown.firstChild.textContent = t(state, { n: Math.max(0, Math.ceil((due - Date.now()) / 1000)), reason }) ?? "");
+	clearInterval(countdown);
+	if (state === "waiting") countdown = setInterval(count, 1000);
+	if (state !== "connecting") say(count());
+	else count();
+	shown.dataset.state = state;
+	$("retry-now").hidden = !/waiting|refused/.test(state);
 }
 
 const save = soon(() => store.save(), 1000);
@@ -168,26 +171,32 @@ function say(text) {
 $("retry-now").onclick = () => session.chat.connect();
 $("skip").onclick = (event) => {
 	event.preventDefault();
-	composer.focus();
+	$("message").focus();
 };
 $("help-open").onclick = () => {
-	const [list, lines] = $("help").querySelectorAll("dl, pre");
-	list.replaceChildren(...Object.entries(shortcuts).flatMap(([keys, text]) => [el("dt", {}, keys), el("dd", {}, text)]));
-	lines.textContent = terminal(place?.kind === "room" ? place : store.of("room")[0] ?? { name: "general" }, store.user);
+	$("help").querySelector("pre").textContent = terminal(place?.target.room ?? "general", store.user);
 	$("help").showModal();
 };
+for (const list of [$("rooms"), $("directs"), $("people")])
+	list.onclick = ({ target }) => {
+		const { place, user } = target.closest("button")?.dataset ?? {};
+		if (place || user) open(place ?? `user:${user}`);
+	};
 
 addEventListener("keydown", (event) => {
 	if ($("app").hidden || $("help").open) return;
-	const step = { ArrowUp: -1, ArrowDown: 1 }[event.key];
+	const { key, target } = event, step = { ArrowUp: -1, ArrowDown: 1 }[key], list = target.closest("ul, #timeline");
 	if (event.altKey && step) {
 		const all = [...store.of("room"), ...store.of("user")];
 		if (step < 0) all.reverse();
 		const at = all.indexOf(place);
 		const next = [...all.slice(at + 1), ...all.slice(0, at)].find(({ unread }) => unread || !event.shiftKey);
 		if (next) open(next.key);
-	} else if (event.key === "/" && (event.ctrlKey || event.metaKey)) $("help-open").click();
-	else if (event.key === "Escape" && !document.querySelector(":popover-open")) composer.focus();
+	} else if (step && list) {
+		const all = [...list.querySelectorAll("li button, .message")], at = all.indexOf(target.closest("li button, .message"));
+		all.at(at < 0 ? -1 : Math.max(0, at + step))?.focus();
+	} else if (key === "/" && (event.ctrlKey || event.metaKey)) $("help-open").click();
+	else if (key === "Escape" && !document.querySelector(":popover-open")) $("message").focus();
 	else return;
 	event.preventDefault();
 });

@@ -1,9 +1,9 @@
 /** Elements: made of text nodes, never of markup, and left in place as long as they are wanted. */
 
-/** @param {string} id @returns {any} */
+/** @returns {any} */
 export const $ = (id) => document.getElementById(id);
 
-/** @param {string} tag @param {object} [properties] `data`: its data-attributes @param {...(Node|string)} children @returns {any} */
+/** @param {{ data?: object }} [properties] `data`: its data-attributes @returns {any} */
 export function el(tag, { data, ...properties } = {}, ...children) {
 	const made = Object.assign(document.createElement(tag), properties);
 	Object.assign(made.dataset, data);
@@ -11,7 +11,7 @@ export function el(tag, { data, ...properties } = {}, ...children) {
 	return made;
 }
 
-/** Makes `nodes` the children of `parent`; what stays is not moved, so that it keeps focus and selection. */
+/** Makes `nodes` the children of `parent`; what stays is not moved, so that it keeps the focus. */
 export function fill(parent, nodes) {
 	const wanted = new Set(nodes);
 	for (const child of [...parent.childNodes]) if (!wanted.has(child)) child.remove();
@@ -25,8 +25,9 @@ export function soon(action, pause = 16) {
 	return () => (timer ||= setTimeout(() => ((timer = 0), action()), pause));
 }
 
-/** For keydown of a list: the element that the arrow keys lead to, if any. @param {any[]} all */
-export const arrowed = (all, { key, altKey }) => {
-	const at = all.findIndex((one) => one.contains(document.activeElement));
-	return altKey ? null : { ArrowUp: all.at(at < 0 ? -1 : Math.max(0, at - 1)), ArrowDown: all[at + 1] }[key];
-};
+/** For storage, which may be full, broken or forbidden: then there is none. */
+export function attempt(action) {
+	try {
+		return action();
+	} catch {}
+}

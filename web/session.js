@@ -1,16 +1,13 @@
 /**
  * One user's connection, and what it brings put into the store: messages, pages of history, gaps, who writes.
- * `on`: state (as the client tells it), presence, message (place and a live message), trouble (a text for the reader).
+ * `on`: state (as the client tells it), presence, message(place, message) for live ones, trouble(a text for the reader).
  */
 import { ChatClient } from "./chat-client.js";
 import { t } from "./text.js";
 
-/** @typedef {import("./store.js").Place} Place */
-
 export class Session {
 	#opened = false;
 
-	/** @param {import("./store.js").Store} store @param {() => Promise<string>} token @param {Record<string, (...args: any[]) => void>} on */
 	constructor(store, token, on) {
 		const chat = new ChatClient({ user: store.user, token, since: store.since, rooms: store.of("room").map(({ name }) => name), connect: false });
 		Object.assign(this, { store, chat });
@@ -18,12 +15,12 @@ export class Session {
 		const heard = {
 			ready: rooms,
 			state: (detail) => {
-				if (detail.state === "open") rooms();
-				for (const place of store.places.values()) {
-					if (detail.state === "open") place.older.state = place.older.state.replace(/none|failed/, "");
+				const open = detail.state === "open";
+				if (open) rooms();
+				for (const place of store.places.values())
+					if (open) place.older.state = place.older.state.replace(/none|failed/, "");
 					else if (this.#opened) place.mark ??= place.newest;
-				}
-				this.#opened ||= detail.state === "open";
+				this.#opened ||= open;
 				on.state(detail);
 			},
 			message: ({ own, replayed, ...message }) => {
@@ -42,7 +39,7 @@ export class Session {
 				const place = store.places.get(room ? `room:${room}` : `user:${sender}`);
 				place?.typing.set(sender, Date.now() + 4000);
 				store.changed(place);
-				setTimeout(() => store.changed(place), 4100);
+				setTimeout(store.changed, 4100, place);
 			},
 			system: ({ message }) => {
 				const place = store.of("user").find(({ name }) => message.startsWith(name + " "));
@@ -61,49 +58,47 @@ export class Session {
 		this.store.close();
 	}
 
-	/** @param {Place} place @param {string} message */
 	send(place, message) {
 		place.notice = "";
 		this.retry(place, { key: crypto.randomUUID(), message, sender: this.store.user, timestamp: new Date().toISOString() });
 	}
 
-	/** @param {Place} place @param {import("./store.js").Outgoing} out */
+	/** @param {import("./store.js").Outgoing} out */
 	async retry(place, out) {
-		const { store } = this;
 		this.discard(place, out);
 		place.outgoing.push(Object.assign(out, { status: "sending" }));
-		store.changed(place);
+		this.store.changed(place);
 		try {
-			const { id, timestamp } = await this.chat.send({ message: out.message, ...place.target });
+			const { sender, message } = out;
+			const { id, timestamp } = await this.chat.send({ message, ...place.target });
 			this.discard(place, out);
-			store.add({ id, sender: out.sender, ...place.target, message: out.message, timestamp });
+			this.store.add({ id, sender, ...place.target, message, timestamp });
 		} catch ({ code, message }) {
 			Object.assign(out, { status: "failed", reason: t(code) ?? message });
 		}
-		store.changed(place);
+		this.store.changed(place);
 	}
 
-	/** @param {Place} place @param {import("./store.js").Outgoing} out */
 	discard(place, out) {
 		place.outgoing = place.outgoing.filter((other) => other !== out);
 		this.store.changed(place);
 	}
 
-	/** Loads a page of what is missing. @param {Place} place @param {{ after?: string, state: string }} gap `place.older` or one of its gaps */
+	/** Loads a page of what is missing. @param {import("./store.js").Gap} gap `place.older` or one of its gaps */
 	async load(place, gap) {
-		if (this.chat.state !== "open" || gap.state === "loading") return;
-		const range = gap === place.older ? { before: place.messages[0]?.id } : { after: gap.after };
+		const { store, chat } = this, { after } = gap;
+		if (chat.state !== "open" || gap.state === "loading") return;
 		gap.state = "loading";
-		this.store.changed(place);
+		store.changed(place);
 		try {
-			const { messages, complete } = await this.chat.history({ ...(place.kind === "room" ? place.target : { with: place.name }), limit: 50, ...range });
-			const met = this.store.merge(place, messages);
-			gap.state = complete && !gap.after ? "begin" : "";
-			if (gap.after) gap.after = messages.at(-1)?.id ?? gap.after;
+			const { messages, complete } = await chat.history({ room: place.target.room, with: place.target.to, limit: 50, after, before: after ? undefined : place.messages[0]?.id });
+			const met = store.merge(place, messages);
+			gap.state = complete && !after ? "begin" : "";
+			if (after) gap.after = messages.at(-1)?.id ?? after;
 			if (complete || met) place.gaps = place.gaps.filter((other) => other !== gap);
 		} catch ({ code }) {
 			gap.state = code === "unavailable" ? "none" : "failed";
 		}
-		this.store.changed(place);
+		store.changed(place);
 	}
 }

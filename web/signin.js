@@ -1,25 +1,19 @@
 /**
- * Who the reader is. The address is kept for the next visit (and for this tab, so that two tabs can be two people), a
- * token for this tab only. Its field is shown when the server has asked for one.
+ * Who the reader is. The address is kept for the next visit (and for this tab, so that two tabs can be two people), a token for
+ * this tab only. Its field is shown when the server has asked for one.
  */
 import { t } from "./text.js";
-import { $ } from "./dom.js";
+import { $, attempt } from "./dom.js";
 import { address } from "./places.js";
 
-const kept = "mosquitto-chat user";
-const keptToken = "mosquitto-chat token";
+const kept = "mosquitto-chat user", keptToken = "mosquitto-chat token";
 
-/** Storage that is forbidden forgets, and nothing more. @template T @param {() => T} action @returns {T|undefined} */
-function attempt(action) {
-	try {
-		return action();
-	} catch {}
-}
+/** @typedef {{ user: string, token: string }} Reader */
 
-/** @returns {{ user: string, token: string }|undefined} */
+/** @returns {Reader|undefined} */
 export function remembered() {
 	const user = address(attempt(() => sessionStorage[kept] ?? localStorage[kept]) ?? "");
-	return user && { user, token: attempt(() => sessionStorage[keptToken]) ?? "" };
+	return user && { user, token: attempt(() => sessionStorage[keptToken]) };
 }
 
 export const forget = () => attempt(() => {
@@ -27,13 +21,10 @@ export const forget = () => attempt(() => {
 	sessionStorage.clear();
 });
 
-/**
- * Shows the form until it is filled in. With `wanted`, a token is asked for; `error` says why.
- * @param {{ user?: string, wanted?: boolean, error?: string }} [given] @returns {Promise<{ user: string, token: string }>}
- */
+/** Shows the form until it is filled in; `wanted`: with a token, `error`: why. @returns {Promise<Reader>} */
 export function ask({ user = "", wanted = false, error = "" } = {}) {
-	const [field, secret] = [$("address"), $("token")];
-	const seen = (form) => {
+	const field = $("address"), secret = $("token");
+	const show = (form) => {
 		$("signin").hidden = !form;
 		$("app").hidden = form;
 	};
@@ -41,10 +32,10 @@ export function ask({ user = "", wanted = false, error = "" } = {}) {
 		$("signin-error").textContent = text;
 		input.focus();
 	};
-	field.value = user || field.value;
+	field.value ||= user;
 	secret.value = "";
 	$("token-field").hidden = !wanted;
-	seen(true);
+	show(true);
 	trouble(error, wanted ? secret : field);
 	return new Promise((resolve) => {
 		$("signin-form").onsubmit = (event) => {
@@ -57,7 +48,7 @@ export function ask({ user = "", wanted = false, error = "" } = {}) {
 				localStorage[kept] = sessionStorage[kept] = name;
 				if (token) sessionStorage[keptToken] = token;
 			});
-			seen(false);
+			show(false);
 			resolve({ user: name, token });
 		};
 	});

@@ -1,11 +1,10 @@
 /**
- * The messages of the open place: a window of at most `most` of them, which moves as the reader scrolls. What is in view
- * stays where it is whatever comes above it, and the end is followed while the reader is there.
+ * The messages of the open place: a window of at most `most` of them, which moves as the reader scrolls. What is in view stays
+ * where it is whatever comes above it, and the end is followed while the reader is there.
  * `on`: load(place, gap), read(place, id) of what is in view, retry(place, outgoing), discard(place, outgoing).
  */
-import { t } from "./text.js";
-import { $, arrowed, el, fill, soon } from "./dom.js";
-import { dayLabel, timeElement } from "./time.js";
+import { dayLabel, t, timeElement } from "./text.js";
+import { $, el, fill, soon } from "./dom.js";
 import { avatar, nameElement, terminal } from "./places.js";
 import { linked } from "./links.js";
 import { indexOf } from "./store.js";
@@ -17,28 +16,22 @@ const together = 3e5;
 const onlyEmoji = /^(?=.*\p{Extended_Pictographic})[\p{Extended_Pictographic}\p{Emoji_Modifier}\u200d\ufe0f\s]{1,14}$/u;
 
 export class Timeline {
-	/** @type {Map<string, HTMLElement>} in use, by id or outgoing key */ #elements = new Map();
+	/** @type {Map<string, HTMLElement>} in use */ #elements = new Map();
 	/** The ids at the ends of the window; "": as far as there is. */
 	#first = "";
 	#last = "";
 	#follow = true;
+	/** Where it last went to the end. */
+	#top = 0;
 	#divider = "";
 
-	/** @param {Record<string, (...args: any[]) => void>} on */
 	constructor(on) {
 		const log = $("timeline");
 		Object.assign(this, { on, log, user: "", place: null, update: soon(() => this.#render()) });
-		log.onscroll = () => this.#scrolled();
-		log.onkeydown = (event) => {
-			const next = arrowed([...log.querySelectorAll(".message")], event);
-			if (event.key === "End") this.end();
-			next?.focus();
-			if (next) event.preventDefault();
-		};
-		log.onclick = ({ target }) => {
-			const { action } = target.dataset;
-			if (!action) return;
-			on[action](this.place, target.source);
+		log.onscroll = () => this.place && this.#scrolled();
+		log.onclick = ({ target: { dataset, source } }) => {
+			if (!dataset.action) return;
+			on[dataset.action](this.place, source);
 			log.focus({ preventScroll: true });
 		};
 		$("to-newest").onclick = () => this.end();
@@ -46,7 +39,7 @@ export class Timeline {
 		document.addEventListener("visibilitychange", this.update);
 	}
 
-	/** @param {import("./store.js").Place|null} place from the first message that was not read */
+	/** Shows a place (or none), from the first message that was not read. */
 	show(place) {
 		this.place = place;
 		this.#elements.clear();
@@ -61,10 +54,10 @@ export class Timeline {
 	/** Goes to the newest and follows. */
 	end() {
 		this.#follow = true;
+		this.#top = 0;
 		this.#render();
 	}
 
-	/** @returns {[number, number]} */
 	#window() {
 		const { messages } = this.place;
 		return [indexOf(messages, this.#first), this.#last ? indexOf(messages, this.#last) + 1 : messages.length];
@@ -77,44 +70,51 @@ export class Timeline {
 	}
 
 	#render() {
-		if (!this.place) return fill(this.log, []);
-		const { messages } = this.place;
-		const anchor = !this.#follow && [...this.log.querySelectorAll(".message")].find((node) => node.offsetTop + node.offsetHeight > this.log.scrollTop);
+		const { place, log } = this;
+		if (!place) return fill(log, []);
+		// The reader has scrolled, and the event is still to come.
+		if (log.scrollTop < this.#top - 40 && this.#below() > 40) this.#follow = false;
+		const anchor = !this.#follow && [...log.querySelectorAll(".message")].find((node) => node.offsetTop + node.offsetHeight > log.scrollTop);
 		const before = anchor?.offsetTop;
 		let [from, to] = this.#window();
 		if (this.#follow) {
-			to = messages.length;
-			const news = this.#divider ? to - indexOf(messages, this.#divider) + 10 : 0;
+			to = place.messages.length;
+			const news = this.#divider ? to - indexOf(place.messages, this.#divider) + 10 : 0;
 			from = Math.max(0, to - Math.min(most, Math.max(step, news)));
 		} else to = Math.min(to, from + most);
 		this.#move(from, to);
-		fill(this.log, this.#nodes(from, to));
+		fill(log, this.#nodes(from, to));
 		if (this.#follow) this.#toEnd();
-		else if (anchor?.isConnected) this.log.scrollTop += anchor.offsetTop - before;
+		else if (anchor?.isConnected) log.scrollTop += anchor.offsetTop - before;
 		this.#settled();
 	}
 
 	#nodes(from, to) {
 		const { messages, outgoing, gaps, older } = this.place;
-		const used = new Map(), nodes = from ? [] : this.#beginning(older);
-		let day = "", last, previous = messages[from - 1]?.id ?? "";
-		const missing = (end) => nodes.push(...gaps.filter(({ after }) => after >= previous && after < end).map((gap) => this.#gap(gap, "gap")));
-		const put = (key, message) => {
-			const date = new Date(message.timestamp);
-			if (day !== date.toDateString()) {
-				nodes.push(el("h3", { className: "day" }, dayLabel(date)));
-				day = date.toDateString();
-			}
-			const node = this.#elements.get(key) ?? this.#message(message, date);
-			const joined = nodes.at(-1)?.source === last && last?.sender === message.sender && date - new Date(last.timestamp) < together;
-			node.classList.toggle("joined", joined);
+		const used = new Map(), nodes = [];
+		const use = (key, make) => {
+			const node = this.#elements.get(key) ?? make();
 			used.set(key, node);
 			nodes.push(node);
+			return node;
+		};
+		let day, last, previous = messages[from - 1]?.id ?? "";
+		const missing = (end) => {
+			for (const gap of gaps) if (gap.after >= previous && gap.after < end) use(`gap ${gap.after}${gap.state}`, () => this.#gap(gap, "gap"));
+		};
+		const put = (key, message) => {
+			const date = new Date(message.timestamp), today = dayLabel(date);
+			if (day !== today) use(`${today} ${key}`, () => el("h3", { className: "day" }, today));
+			day = today;
+			const joined = nodes.at(-1).source === last && last?.sender === message.sender && date - new Date(last.timestamp) < together;
+			use(key, () => this.#message(message, date)).classList.toggle("joined", joined);
 			last = message;
 		};
+		const { state } = older, empty = /begin|none/.test(state) && !messages.length && !outgoing.length;
+		if (state && !from) use(`older ${state}${empty}`, () => (empty ? this.#empty() : this.#gap(older, "begin")));
 		for (const message of messages.slice(from, to)) {
 			missing(message.id);
-			if (previous <= this.#divider && message.id > this.#divider && this.#divider) nodes.push(el("p", { className: "new" }, t("new")));
+			if (this.#divider && previous <= this.#divider && message.id > this.#divider) use("new", () => el("p", { className: "new" }, t("new")));
 			put(message.id, message);
 			previous = message.id;
 		}
@@ -126,45 +126,45 @@ export class Timeline {
 		return nodes;
 	}
 
-	#beginning(older) {
-		const { kind, messages, outgoing } = this.place;
-		if (!older.state) return [];
-		if (/begin|none/.test(older.state) && !messages.length && !outgoing.length)
-			return [el("div", { className: "empty" }, el("p", {}, t("empty")), ...(kind === "room" ? [t("hint"), el("pre", { tabIndex: 0 }, terminal(this.place, this.user))] : [t("private")]))];
-		return [this.#gap(older, "begin")];
+	#empty() {
+		const { kind, name } = this.place;
+		const hint = kind === "room" ? [t("hint"), el("pre", { tabIndex: 0 }, terminal(name, this.user))] : [t("private")];
+		return el("div", { className: "empty" }, el("p", {}, t("empty")), ...hint);
 	}
 
 	/** What stands where something is missing, and how to load it. */
 	#gap(gap, className) {
-		const { state } = gap;
-		const retry = el("button", { source: gap, data: { action: "load" } }, t(state === "failed" ? "again" : "fill"));
-		return el("p", { className }, t(state || "gap"), ...(state && state !== "failed" ? [] : [retry]));
+		const { state } = gap, node = el("p", { className }, t(state || "gap"));
+		if (!state || state === "failed") node.append(el("button", { source: gap, data: { action: "load" } }, t(state ? "again" : "fill")));
+		return node;
 	}
 
 	#message(message, date) {
-		const { id = "", sender, message: text, status = sender === this.user ? "sent" : "received", reason } = message;
-		const node = el("article", { className: `message ${sender === this.user ? "own" : ""}`, tabIndex: -1, source: message, data: { status } },
+		const { id, sender, message: text, reason } = message, own = sender === this.user;
+		const { status = own ? "sent" : "received" } = message;
+		const node = el("article", { className: own ? "message own" : "message", tabIndex: -1, source: message, data: { status } },
 			avatar(sender),
 			el("header", {}, nameElement(sender), " ", timeElement(date)),
 			el("div", { className: onlyEmoji.test(text) ? "body large" : "body", dir: "auto" }, ...linked(text)));
+		const button = (action, label) => el("button", { source: message, data: { action } }, t(label));
 		if (id) node.dataset.messageId = id;
 		if (status === "sending") node.append(el("footer", {}, t("sending")));
-		if (status === "failed")
-			node.append(el("footer", { className: "error" }, t("unsent", { reason }),
-				...[["retry", "again"], ["discard", "discard"]].map(([action, label]) => el("button", { source: message, data: { action } }, t(label)))));
+		if (status === "failed") node.append(el("footer", { className: "error" }, t("unsent", { reason }), button("retry", "again"), button("discard", "discard")));
 		return node;
 	}
 
 	#toEnd() {
 		this.log.scrollTop = this.log.scrollHeight;
+		this.#top = this.log.scrollTop;
+	}
+
+	#below() {
+		return this.log.scrollHeight - this.log.scrollTop - this.log.clientHeight;
 	}
 
 	#scrolled() {
-		if (!this.place) return;
-		const { length } = this.place.messages;
-		const { scrollTop, scrollHeight, clientHeight } = this.log;
-		const [from, to] = this.#window();
-		const below = scrollHeight - scrollTop - clientHeight;
+		const { length } = this.place.messages, { scrollTop, clientHeight } = this.log;
+		const [from, to] = this.#window(), below = this.#below();
 		this.#follow = to === length && below < 40;
 		if (scrollTop < clientHeight && from && !this.#follow) this.#move(Math.max(0, from - step), Math.min(to, from - step + most));
 		else if (below < clientHeight && to < length) this.#move(Math.max(from, to + step - most), Math.min(length, to + step));
@@ -174,10 +174,10 @@ export class Timeline {
 
 	/** What follows from where the reader is. */
 	#settled() {
-		const { on, place, log } = this;
+		const { on, place, log } = this, button = $("to-newest");
 		if (!this.#first && log.scrollTop < log.clientHeight && !place.older.state) on.load(place, place.older);
 		if (this.#follow && !document.hidden) on.read(place, place.newest);
-		$("to-newest").hidden = this.#follow;
-		$("to-newest").textContent = "↓ " + t(place.unread ? "unread" : "newest", { n: place.unread });
+		button.hidden = this.#follow;
+		button.textContent = "↓ " + t(place.unread ? "unread" : "newest", { n: place.unread });
 	}
 }
