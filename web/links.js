@@ -1,6 +1,6 @@
 /**
- * Text with links, http and https only. What is shown is what was written; where its host reads differently from the one that
- * the browser would visit, that one is added. Addresses with a user part (https://bank@evil) stay text.
+ * Text with links, http and https only. What is shown is what was written, and the host that is read is the one that the browser
+ * visits: names in other alphabets (which can look like well-known ones) and addresses with a user part stay text.
  */
 import { attempt, el } from "./dom.js";
 
@@ -18,11 +18,9 @@ export function linked(text) {
 	const parts = [];
 	let done = 0;
 	for (const { 0: match, index } of text.matchAll(address)) {
-		const written = trimmed(match), url = attempt(() => new URL(written));
-		if (!url || url.username || url.password) continue;
-		const link = el("a", { href: url.href, title: url.href, target: "_blank", rel: "noopener noreferrer nofollow", dir: "ltr" }, written);
-		if (!written.toLowerCase().startsWith(`${url.protocol}//${url.hostname}`)) link.dataset.host = url.host;
-		parts.push(text.slice(done, index), link);
+		const written = trimmed(match), href = attempt(() => new URL(written).href);
+		if (!href || !/^https?:\/\/[\w.:[\]-]+([/?#]|$)/i.test(written)) continue;
+		parts.push(text.slice(done, index), el("a", { href, title: href, target: "_blank", rel: "noopener noreferrer nofollow", dir: "ltr" }, written));
 		done = index + written.length;
 	}
 	return [...parts, text.slice(done)];

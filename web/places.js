@@ -32,7 +32,7 @@ export function nameElement(user) {
 /** A disc in a colour that is always the same for an address. */
 export function avatar(user) {
 	const disc = el("i", { className: "avatar", ariaHidden: "true" }, user[0].toUpperCase());
-	disc.style.setProperty("--hue", [...user].reduce((hue, c) => (hue * 31 + c.charCodeAt(0)) % 360, 0));
+	disc.style.setProperty("--hue", [...user].reduce((hue, c) => (hue * 37 + c.charCodeAt(0)) % 360, 0));
 	return disc;
 }
 
