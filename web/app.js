@@ -1,7 +1,7 @@
 /** Wiring: who is signed in, which place is open, what each module hears of the others. */
 import { t } from "./text.js";
 import { $, el, soon } from "./dom.js";
-import { address, hashOf, keyOf, nameElement, roomName, terminal } from "./places.js";
+import { address, hashOf, keyOf, nameElement, roomName } from "./places.js";
 import { ask, forget, remembered } from "./signin.js";
 import { compose, composer } from "./composer.js";
 import { Session } from "./session.js";
@@ -15,14 +15,14 @@ import { Timeline } from "./timeline.js";
 let countdown = 0;
 
 const timeline = new Timeline({
-	load: (where, gap) => session.load(where, gap),
-	retry: (where, out) => session.retry(where, out),
-	discard: (where, out) => session.discard(where, out),
-	read: (where, id) => store.markRead(where, id),
+	load: (...args) => session.load(...args),
+	retry: (...args) => session.send(...args),
+	discard: (...args) => session.discard(...args),
+	read: (...args) => store.markRead(...args),
 });
 composer({
-	send(text) {
-		session.send(place, text);
+	send(message) {
+		session.send(place, { key: crypto.randomUUID(), message, sender: store.user, timestamp: new Date().toISOString() });
 		timeline.end();
 	},
 	draft(text) {
@@ -43,9 +43,10 @@ async function enter(who) {
 		save();
 	});
 	timeline.user = user;
+	$("address").value = user;
 	$("me").replaceChildren(nameElement(user));
 	// null: the server no longer takes the one there was.
-	const current = async () => (token === null ? ({ token } = await ask({ user, wanted: true, error: t("token") })) : 0, token || undefined);
+	const current = async () => (token === null ? ({ token } = await ask({ wanted: true, error: t("token") })) : 0, token || undefined);
 	session = new Session(store, current, {
 		presence: showPeople,
 		trouble: say,
@@ -55,7 +56,7 @@ async function enter(who) {
 			if (code === 4002) token = null;
 			if (code === 4100 || secret) {
 				end();
-				return ask({ user, wanted: secret, error: secret ? `${t("token")} ${reason}` : reason }).then(enter);
+				return ask({ wanted: secret, error: (secret ? t("token") + " " : "") + reason }).then(enter);
 			}
 			showConnection(detail);
 			if (state === "open") follow();
@@ -66,7 +67,8 @@ async function enter(who) {
 }
 
 function end() {
-	session.close();
+	session.chat.close();
+	store.save();
 	timeline.show((place = null));
 }
 
@@ -127,7 +129,7 @@ const showPlaces = soon(() => {
 });
 
 const showPeople = soon(() => {
-	sidebar.showPeople(session.chat.online, store.user);
+	sidebar.showPeople(session.chat.online);
 	showPlaces();
 	showPlace();
 }, 200);
@@ -174,7 +176,6 @@ $("skip").onclick = (event) => {
 	$("message").focus();
 };
 $("help-open").onclick = () => {
-	$("help").querySelector("pre").textContent = terminal(place?.target.room ?? "general", store.user);
 	$("help").showModal();
 };
 for (const list of [$("rooms"), $("directs"), $("people")])

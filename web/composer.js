@@ -16,7 +16,6 @@ function changed() {
 	return text;
 }
 
-/** @param {import("./store.js").Place} place */
 export function compose({ kind, name, draft }) {
 	field.placeholder = field.ariaLabel = t("to", { name: (kind === "room" ? "#" : "") + name });
 	field.value = draft;

@@ -1,9 +1,9 @@
-/** Elements: made of text nodes, never of markup, and left in place as long as they are wanted. */
+/** Elements: made of text nodes, never of markup. */
 
 /** @returns {any} */
 export const $ = (id) => document.getElementById(id);
 
-/** @param {{ data?: object }} [properties] `data`: its data-attributes @returns {any} */
+/** `data`: its data-attributes. @returns {any} */
 export function el(tag, { data, ...properties } = {}, ...children) {
 	const made = Object.assign(document.createElement(tag), properties);
 	Object.assign(made.dataset, data);
@@ -19,13 +19,13 @@ export function fill(parent, nodes) {
 	for (const node of nodes) node === at ? (at = at.nextSibling) : parent.insertBefore(node, at);
 }
 
-/** @returns {() => void} does `action` after `pause` ms, once for all calls until then */
+/** Does `action` after `pause` ms, once for all calls until then. */
 export function soon(action, pause = 16) {
 	let timer = 0;
 	return () => (timer ||= setTimeout(() => ((timer = 0), action()), pause));
 }
 
-/** For storage, which may be full, broken or forbidden: then there is none. */
+/** For storage, which may be full or forbidden: then there is none. */
 export function attempt(action) {
 	try {
 		return action();

@@ -1,19 +1,16 @@
-/**
- * Text with links, http and https only. What is shown is what was written, and the host that is read is the one that the browser
- * visits: names in other alphabets (which can look like well-known ones) and addresses with a user part stay text.
- */
+/** Text with links, shown as written. Hosts in other alphabets (which can look like known ones) and user parts are no links. */
 import { attempt, el } from "./dom.js";
 
 const address = /https?:\/\/[^\s"<>`\p{Cc}\p{Cf}]+/giu;
 
-/** Without the punctuation of the sentence around it; brackets stay where they are balanced. */
+/** Without the punctuation of the sentence around it; balanced brackets stay. */
 function trimmed(text) {
 	const last = text.at(-1), opening = { ")": "(", "]": "[", "}": "{" }[last];
 	const stray = opening ? text.split(opening).length < text.split(last).length : /[.,;:!?'*_~’”»…。、]/.test(last);
 	return stray ? trimmed(text.slice(0, -1)) : text;
 }
 
-/** @param {string} text @returns {(string|Node)[]} */
+/** @returns {(string|Node)[]} */
 export function linked(text) {
 	const parts = [];
 	let done = 0;

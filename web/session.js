@@ -1,14 +1,13 @@
 /**
- * One user's connection, and what it brings put into the store: messages, pages of history, gaps, who writes.
- * `on`: state (as the client tells it), presence, message(place, message) for live ones, trouble(a text for the reader).
+ * One user's connection, and what it brings put into the store.
+ * `on`: state (as the client tells it), presence, message(place, a live message), trouble(a text for the reader).
  */
 import { ChatClient } from "./chat-client.js";
 import { t } from "./text.js";
 
 export class Session {
-	#opened = false;
-
 	constructor(store, token, on) {
+		const { places, changed } = store;
 		const chat = new ChatClient({ user: store.user, token, since: store.since, rooms: store.of("room").map(({ name }) => name), connect: false });
 		Object.assign(this, { store, chat });
 		const rooms = () => chat.rooms.forEach((name) => store.place(`room:${name}`));
@@ -17,10 +16,9 @@ export class Session {
 			state: (detail) => {
 				const open = detail.state === "open";
 				if (open) rooms();
-				for (const place of store.places.values())
+				for (const place of places.values())
 					if (open) place.older.state = place.older.state.replace(/none|failed/, "");
-					else if (this.#opened) place.mark ??= place.newest;
-				this.#opened ||= open;
+					else place.mark ??= place.newest || undefined;
 				on.state(detail);
 			},
 			message: ({ own, replayed, ...message }) => {
@@ -31,21 +29,21 @@ export class Session {
 				for (const place of room ? [store.place(`room:${room}`)] : store.of("user")) {
 					if (!complete && place.mark) place.gaps.push({ after: place.mark, state: "" });
 					place.mark = undefined;
-					store.changed(place);
+					changed(place);
 				}
 			},
 			presence: on.presence,
 			typing: ({ sender, room }) => {
-				const place = store.places.get(room ? `room:${room}` : `user:${sender}`);
+				const place = places.get(room ? `room:${room}` : `user:${sender}`);
 				place?.typing.set(sender, Date.now() + 4000);
-				store.changed(place);
-				setTimeout(store.changed, 4100, place);
+				changed(place);
+				setTimeout(changed, 4100, place);
 			},
 			system: ({ message }) => {
 				const place = store.of("user").find(({ name }) => message.startsWith(name + " "));
 				if (!place) return on.trouble(message);
 				place.notice = message;
-				store.changed(place);
+				changed(place);
 			},
 			error: ({ message }) => on.trouble(message),
 		};
@@ -53,30 +51,20 @@ export class Session {
 		chat.connect();
 	}
 
-	close() {
-		this.chat.close();
-		this.store.close();
-	}
-
-	send(place, message) {
+	/** `out`: a message that was not acknowledged. */
+	async send(place, out) {
+		const { store, chat } = this, { sender, message } = out;
 		place.notice = "";
-		this.retry(place, { key: crypto.randomUUID(), message, sender: this.store.user, timestamp: new Date().toISOString() });
-	}
-
-	/** @param {import("./store.js").Outgoing} out */
-	async retry(place, out) {
 		this.discard(place, out);
 		place.outgoing.push(Object.assign(out, { status: "sending" }));
-		this.store.changed(place);
 		try {
-			const { sender, message } = out;
-			const { id, timestamp } = await this.chat.send({ message, ...place.target });
+			const { id, timestamp } = await chat.send({ message, ...place.target });
 			this.discard(place, out);
-			this.store.add({ id, sender, ...place.target, message, timestamp });
+			store.add({ id, sender, ...place.target, message, timestamp });
 		} catch ({ code, message }) {
 			Object.assign(out, { status: "failed", reason: t(code) ?? message });
 		}
-		this.store.changed(place);
+		store.changed(place);
 	}
 
 	discard(place, out) {
@@ -84,14 +72,14 @@ export class Session {
 		this.store.changed(place);
 	}
 
-	/** Loads a page of what is missing. @param {import("./store.js").Gap} gap `place.older` or one of its gaps */
+	/** Loads a page of what is missing: `place.older` or one of its gaps. */
 	async load(place, gap) {
-		const { store, chat } = this, { after } = gap;
+		const { store, chat } = this, { after } = gap, { room, to } = place.target;
 		if (chat.state !== "open" || gap.state === "loading") return;
 		gap.state = "loading";
 		store.changed(place);
 		try {
-			const { messages, complete } = await chat.history({ room: place.target.room, with: place.target.to, limit: 50, after, before: after ? undefined : place.messages[0]?.id });
+			const { messages, complete } = await chat.history({ room, with: to, limit: 50, after, before: after ? undefined : place.messages[0]?.id });
 			const met = store.merge(place, messages);
 			gap.state = complete && !after ? "begin" : "";
 			if (after) gap.after = messages.at(-1)?.id ?? after;

@@ -8,9 +8,7 @@ import { address } from "./places.js";
 
 const kept = "mosquitto-chat user", keptToken = "mosquitto-chat token";
 
-/** @typedef {{ user: string, token: string }} Reader */
-
-/** @returns {Reader|undefined} */
+/** @returns {{ user: string, token?: string }|undefined} */
 export function remembered() {
 	const user = address(attempt(() => sessionStorage[kept] ?? localStorage[kept]) ?? "");
 	return user && { user, token: attempt(() => sessionStorage[keptToken]) };
@@ -21,35 +19,33 @@ export const forget = () => attempt(() => {
 	sessionStorage.clear();
 });
 
-/** Shows the form until it is filled in; `wanted`: with a token, `error`: why. @returns {Promise<Reader>} */
-export function ask({ user = "", wanted = false, error = "" } = {}) {
+/** Shows the form until it is filled in; `wanted`: with a token, `error`: why. @returns {Promise<{ user: string, token: string }>} */
+export function ask({ wanted = false, error = "" } = {}) {
 	const field = $("address"), secret = $("token");
 	const show = (form) => {
 		$("signin").hidden = !form;
 		$("app").hidden = form;
 	};
-	const trouble = (text, input) => {
+	const trouble = (text) => {
 		$("signin-error").textContent = text;
-		input.focus();
+		(wanted ? secret : field).focus();
 	};
-	field.value ||= user;
 	secret.value = "";
 	$("token-field").hidden = !wanted;
 	show(true);
-	trouble(error, wanted ? secret : field);
+	trouble(error);
 	return new Promise((resolve) => {
 		$("signin-form").onsubmit = (event) => {
 			event.preventDefault();
-			const name = address(field.value), token = secret.value;
-			field.ariaInvalid = String(!name);
-			if (!name) return trouble(t("address"), field);
-			if (wanted && !token) return trouble(t("token"), secret);
+			const user = address(field.value), token = secret.value;
+			if (!user) return trouble(t("address"));
+			if (wanted && !token) return trouble(t("token"));
 			attempt(() => {
-				localStorage[kept] = sessionStorage[kept] = name;
+				localStorage[kept] = sessionStorage[kept] = user;
 				if (token) sessionStorage[keptToken] = token;
 			});
 			show(false);
-			resolve({ user: name, token });
+			resolve({ user, token });
 		};
 	});
 }

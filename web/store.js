@@ -1,11 +1,10 @@
 /**
- * What is known of one user's places, and what the next visit needs (localStorage, a record for each user: places, read marks,
- * drafts, the id to resume from). Knows neither elements nor connections; tells every change to `changed(place)`.
+ * What is known of one user's places, and what the next visit needs (localStorage, one record a user). Knows neither elements nor
+ * connections; tells every change to `changed(place)`.
  */
 import { attempt } from "./dom.js";
 
 /** @typedef {{ id: string, sender: string, room?: string, to?: string, message: string, timestamp: string }} Message */
-/** @typedef {{ key: string, sender: string, message: string, timestamp: string, status: "sending"|"failed", reason?: string }} Outgoing */
 /** @typedef {{ after?: string, state: ""|"loading"|"failed"|"begin"|"none" }} Gap what is missing after an id */
 
 /** Beyond so many messages of a place the oldest are forgotten; history has them. */
@@ -24,11 +23,11 @@ export function indexOf(list, id) {
 
 export class Place {
 	/** @type {Message[]} by id, each once */ messages = [];
-	/** @type {Outgoing[]} */ outgoing = [];
+	/** Not acknowledged: key, message, sender, timestamp, status, reason. */ outgoing = [];
 	/** @type {Gap} what is older than all messages */ older = { state: "" };
 	/** @type {Gap[]} */ gaps = [];
-	/** @type {string|undefined} the newest id when the connection ended, until the replay has come */ mark;
-	/** @type {Map<string, number>} who writes, until when */ typing = new Map();
+	/** The newest id when the connection ended, until the replay has come. */ mark;
+	/** Who writes, until when. */ typing = new Map();
 	unread = 0;
 	notice = "";
 
@@ -44,7 +43,7 @@ export class Place {
 
 export class Store {
 	/** @type {Map<string, Place>} */ places = new Map();
-	/** of all places */ newest = "";
+	newest = "";
 
 	constructor(user, changed) {
 		Object.assign(this, { user, changed, record: `mosquitto-chat ${user}` });
@@ -52,18 +51,11 @@ export class Store {
 		this.since = since;
 		for (const key of places) this.places.set(key, new Place(key, read[key], drafts[key]));
 		// What another tab has read is read.
-		this.listener = ({ key }) => {
+		addEventListener("storage", ({ key }) => {
 			if (key === this.record) for (const place of this.places.values()) this.markRead(place, this.#load().read?.[place.key] ?? "");
-		};
-		addEventListener("storage", this.listener);
+		});
 	}
 
-	close() {
-		this.save();
-		removeEventListener("storage", this.listener);
-	}
-
-	/** @returns {Place[]} */
 	of(kind) {
 		return [...this.places.values()].filter((place) => place.kind === kind);
 	}
@@ -77,23 +69,23 @@ export class Store {
 		return this.places.get(key);
 	}
 
-	/** @param {Message} message live or replayed @returns {Place|undefined} its place, where it is new */
+	/** Takes a live or replayed message. @returns {Place|undefined} its place, where it is new */
 	add(message) {
-		const own = message.sender === this.user;
-		const place = this.place(message.room ? `room:${message.room}` : `user:${own ? message.to : message.sender}`);
+		const { id, sender, room, to } = message, own = sender === this.user;
+		const place = this.place(room ? `room:${room}` : `user:${own ? to : sender}`);
 		if (this.#insert(place, message)) return;
 		if (place.messages.length > most) {
 			place.messages.splice(0, most / 6);
 			place.older.state = "";
 		}
-		place.typing.delete(message.sender);
+		place.typing.delete(sender);
 		// Whoever writes has read.
-		if (own) this.markRead(place, message.id);
+		if (own) this.markRead(place, id);
 		this.changed(place);
 		return place;
 	}
 
-	/** @param {Message[]} messages a page of history @returns {boolean} whether it reached what was known */
+	/** Takes a page of history. @returns {boolean} whether it reached what was known */
 	merge(place, messages) {
 		return messages.filter((message) => this.#insert(place, message)).length > 0;
 	}
@@ -122,8 +114,8 @@ export class Store {
 
 	/** @returns {boolean} whether it was there */
 	#insert(place, message) {
-		const { id } = message, { messages } = place;
-		const at = id > place.newest ? messages.length : indexOf(messages, id);
+		const { id } = message, { messages, newest } = place;
+		const at = id > newest ? messages.length : indexOf(messages, id);
 		if (messages[at]?.id === id) return true;
 		messages.splice(at, 0, message);
 		if (id > this.newest) this.newest = id;

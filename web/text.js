@@ -4,12 +4,10 @@ import { $, el } from "./dom.js";
 const texts = JSON.parse($("texts").textContent);
 
 /** `{name}` in a text is filled in from `values`. @returns {string} undefined where there is no such text */
-export const t = (key, values) => texts[key]?.replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
+export const t = (key, values) => texts[key]?.replace(/\{(\w+)\}/g, (_, name) => values[name]);
 
-const format = (options) => new Intl.DateTimeFormat(undefined, options);
-const clock = format({ timeStyle: "short" });
-const exact = format({ dateStyle: "full", timeStyle: "medium" });
-const day = format({ dateStyle: "full" });
+const format = (timeStyle, dateStyle) => new Intl.DateTimeFormat(undefined, { timeStyle, dateStyle });
+const clock = format("short"), exact = format("medium", "full"), day = format(undefined, "full");
 const near = new Intl.RelativeTimeFormat(undefined, { numeric: "auto" });
 
 /** Today, yesterday, or the date. */

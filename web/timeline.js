@@ -1,7 +1,7 @@
 /**
  * The messages of the open place: a window of at most `most` of them, which moves as the reader scrolls. What is in view stays
- * where it is whatever comes above it, and the end is followed while the reader is there.
- * `on`: load(place, gap), read(place, id) of what is in view, retry(place, outgoing), discard(place, outgoing).
+ * where it is, and the end is followed while the reader is there.
+ * `on`: load(place, gap), read(place, id), retry(place, outgoing), discard(place, outgoing).
  */
 import { dayLabel, t, timeElement } from "./text.js";
 import { $, el, fill, soon } from "./dom.js";
@@ -13,17 +13,16 @@ const most = 200;
 const step = 60;
 /** What one person says within five minutes stands together. */
 const together = 3e5;
-const onlyEmoji = /^(?=.*\p{Extended_Pictographic})[\p{Extended_Pictographic}\p{Emoji_Modifier}\u200d\ufe0f\s]{1,14}$/u;
 
 export class Timeline {
-	/** @type {Map<string, HTMLElement>} in use */ #elements = new Map();
+	/** In use, by key. */
+	#elements = new Map();
 	/** The ids at the ends of the window; "": as far as there is. */
 	#first = "";
 	#last = "";
 	#follow = true;
 	/** Where it last went to the end. */
 	#top = 0;
-	#divider = "";
 
 	constructor(on) {
 		const log = $("timeline");
@@ -39,16 +38,11 @@ export class Timeline {
 		document.addEventListener("visibilitychange", this.update);
 	}
 
-	/** Shows a place (or none), from the first message that was not read. */
+	/** Shows a place, or none. */
 	show(place) {
 		this.place = place;
 		this.#elements.clear();
-		this.#divider = place?.unread ? place.read : "";
 		this.end();
-		const mark = this.log.querySelector(".new");
-		if (!mark || mark.offsetTop > this.log.scrollTop) return;
-		this.#follow = false;
-		mark.scrollIntoView();
 	}
 
 	/** Goes to the newest and follows. */
@@ -79,8 +73,7 @@ export class Timeline {
 		let [from, to] = this.#window();
 		if (this.#follow) {
 			to = place.messages.length;
-			const news = this.#divider ? to - indexOf(place.messages, this.#divider) + 10 : 0;
-			from = Math.max(0, to - Math.min(most, Math.max(step, news)));
+			from = Math.max(0, to - step);
 		} else to = Math.min(to, from + most);
 		this.#move(from, to);
 		fill(log, this.#nodes(from, to));
@@ -114,7 +107,6 @@ export class Timeline {
 		if (state && !from) use(`older ${state}${empty}`, () => (empty ? this.#empty() : this.#gap(older, "begin")));
 		for (const message of messages.slice(from, to)) {
 			missing(message.id);
-			if (this.#divider && previous <= this.#divider && message.id > this.#divider) use("new", () => el("p", { className: "new" }, t("new")));
 			put(message.id, message);
 			previous = message.id;
 		}
@@ -128,7 +120,7 @@ export class Timeline {
 
 	#empty() {
 		const { kind, name } = this.place;
-		const hint = kind === "room" ? [t("hint"), el("pre", { tabIndex: 0 }, terminal(name, this.user))] : [t("private")];
+		const hint = kind === "room" ? [t("hint"), el("pre", {}, terminal(name, this.user))] : [];
 		return el("div", { className: "empty" }, el("p", {}, t("empty")), ...hint);
 	}
 
@@ -145,7 +137,7 @@ export class Timeline {
 		const node = el("article", { className: own ? "message own" : "message", tabIndex: -1, source: message, data: { status } },
 			avatar(sender),
 			el("header", {}, nameElement(sender), " ", timeElement(date)),
-			el("div", { className: onlyEmoji.test(text) ? "body large" : "body", dir: "auto" }, ...linked(text)));
+			el("div", { className: "body", dir: "auto" }, ...linked(text)));
 		const button = (action, label) => el("button", { source: message, data: { action } }, t(label));
 		if (id) node.dataset.messageId = id;
 		if (status === "sending") node.append(el("footer", {}, t("sending")));
@@ -158,9 +150,7 @@ export class Timeline {
 		this.#top = this.log.scrollTop;
 	}
 
-	#below() {
-		return this.log.scrollHeight - this.log.scrollTop - this.log.clientHeight;
-	}
+	#below = () => this.log.scrollHeight - this.log.scrollTop - this.log.clientHeight;
 
 	#scrolled() {
 		const { length } = this.place.messages, { scrollTop, clientHeight } = this.log;
