@@ -11,14 +11,14 @@ import { Timeline } from "./timeline.js";
 
 /** @type {Session} */ let session;
 /** @type {Store} */ let store;
-/** @type {import("./store.js").Place|null} the open one */ let place = null;
-let countdown = 0;
+/** @type {import("./store.js").Place} the open one */ let place;
+let countdown;
 
 const timeline = new Timeline({
-	load: (...args) => session.load(...args),
-	retry: (...args) => session.send(...args),
-	discard: (...args) => session.discard(...args),
-	read: (...args) => store.markRead(...args),
+	load: (gap) => session.load(place, gap),
+	retry: (out) => session.send(place, out),
+	discard: (out) => session.discard(place, out),
+	read: (id) => store.markRead(place, id),
 });
 composer({
 	send(message) {
@@ -31,8 +31,6 @@ composer({
 		if (text.trim() && session.chat.state === "open") session.chat.typing(place.target);
 	},
 });
-
-// Signing in and out.
 
 async function enter(who) {
 	let { user, token } = who ?? (await ask());
@@ -67,9 +65,9 @@ async function enter(who) {
 }
 
 function end() {
+	keep();
 	session.chat.close();
-	store.save();
-	timeline.show((place = null));
+	timeline.show((place = undefined));
 }
 
 $("sign-out").onclick = () => {
@@ -79,8 +77,7 @@ $("sign-out").onclick = () => {
 	enter();
 };
 
-// The URL names the open place, so that back and forward work.
-
+/** The URL names the open place, so that back and forward work. */
 function open(key) {
 	for (const drawer of document.querySelectorAll(":popover-open")) drawer.hidePopover();
 	location.hash = hashOf(key);
@@ -102,15 +99,16 @@ function follow() {
 }
 addEventListener("hashchange", follow);
 
-for (const [form, check, kind, error] of [["join-room", roomName, "room", "room"], ["start-direct", address, "user", "address"]])
-	$(form).onsubmit = (event) => {
-		event.preventDefault();
-		const [input] = event.target, name = check(input.value);
-		$("places-error").textContent = name ? "" : t(error);
-		if (!name) return;
-		input.value = "";
-		open(`${kind}:${name}`);
-	};
+const asked = (check, kind) => (event) => {
+	event.preventDefault();
+	const [input] = event.target, name = check(input.value);
+	$("places-error").textContent = name ? "" : t(kind);
+	if (!name) return;
+	input.value = "";
+	open(`${kind}:${name}`);
+};
+$("join-room").onsubmit = asked(roomName, "room");
+$("start-direct").onsubmit = asked(address, "user");
 
 $("leave").onclick = () => {
 	const { key, kind, name } = place;
@@ -118,8 +116,6 @@ $("leave").onclick = () => {
 	store.places.delete(key);
 	open(store.places.keys().next().value);
 };
-
-// What is shown.
 
 const showPlaces = soon(() => {
 	sidebar.showPlaces(store, place?.key, session.chat.online);
@@ -140,7 +136,7 @@ function showPlace() {
 	if (!place) return;
 	const { kind, name, notice, typing } = place, direct = kind === "user";
 	$("place-title").replaceChildren(direct ? nameElement(name) : "#" + name);
-	$("place-note").textContent = direct ? t(session.chat.online.get(name)?.status === "online" ? "here" : "away") : "";
+	$("place-note").textContent = direct ? t(sidebar.isHere(session.chat.online, name) ? "here" : "away") : "";
 	$("leave").textContent = t(direct ? "close" : "leave");
 	$("leave").hidden = !direct && store.of("room").length < 2;
 	const names = [...typing.keys()].filter((user) => typing.get(user) > Date.now()).join(", ");
@@ -149,26 +145,23 @@ function showPlace() {
 
 function showConnection({ state, code, reason = code, retryIn = 0 }) {
 	const due = Date.now() + retryIn, shown = $("connection");
-	const count = () => (shown.firstChild.textContent = t(state, { n: Math.max(0, Math.ceil((due - Date.now()) / 1000)), reason }) ?? "");
+	const count = () => (shown.firstChild.textContent = t(state, { n: Math.max(0, Math.ceil((due - Date.now()) / 1e3)), reason }));
 	clearInterval(countdown);
-	if (state === "waiting") countdown = setInterval(count, 1000);
-	if (state !== "connecting") say(count());
-	else count();
+	if (state === "waiting") countdown = setInterval(count, 1e3);
+	say(count());
 	shown.dataset.state = state;
 	$("retry-now").hidden = !/waiting|refused/.test(state);
 }
 
-const save = soon(() => store.save(), 1000);
-addEventListener("pagehide", () => store?.save());
+const keep = () => store?.save(session.chat.since);
+const save = soon(keep, 1000);
+addEventListener("pagehide", keep);
 addEventListener("beforeunload", (event) => session?.chat.pending && event.preventDefault());
 
-/** To who does not see the page. */
 function say(text) {
 	$("announcer").append(el("p", {}, text));
 	if ($("announcer").childElementCount > 5) $("announcer").firstChild.remove();
 }
-
-// Buttons and keys.
 
 $("retry-now").onclick = () => session.chat.connect();
 $("skip").onclick = (event) => {

@@ -1,4 +1,4 @@
-/** The message field. `on`: send(text), draft(text). A count shows when little is left. */
+/** The message field. `on`: send(text), draft(text). */
 import { t } from "./text.js";
 import { $ } from "./dom.js";
 

@@ -1,9 +1,8 @@
 /** Elements: made of text nodes, never of markup. */
 
-/** @returns {any} */
 export const $ = (id) => document.getElementById(id);
 
-/** `data`: its data-attributes. @returns {any} */
+/** `data`: its data-attributes. */
 export function el(tag, { data, ...properties } = {}, ...children) {
 	const made = Object.assign(document.createElement(tag), properties);
 	Object.assign(made.dataset, data);
@@ -19,7 +18,7 @@ export function fill(parent, nodes) {
 	for (const node of nodes) node === at ? (at = at.nextSibling) : parent.insertBefore(node, at);
 }
 
-/** Does `action` after `pause` ms, once for all calls until then. */
+/** `action` after `pause` ms, once for all calls until then. */
 export function soon(action, pause = 16) {
 	let timer = 0;
 	return () => (timer ||= setTimeout(() => ((timer = 0), action()), pause));

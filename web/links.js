@@ -10,7 +10,6 @@ function trimmed(text) {
 	return stray ? trimmed(text.slice(0, -1)) : text;
 }
 
-/** @returns {(string|Node)[]} */
 export function linked(text) {
 	const parts = [];
 	let done = 0;

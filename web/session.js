@@ -1,7 +1,4 @@
-/**
- * One user's connection, and what it brings put into the store.
- * `on`: state (as the client tells it), presence, message(place, a live message), trouble(a text for the reader).
- */
+/** One user's connection; what it brings is put into the store. `on`: state, presence, message(place, a live one), trouble(text). */
 import { ChatClient } from "./chat-client.js";
 import { t } from "./text.js";
 

@@ -3,11 +3,9 @@ import { t } from "./text.js";
 import { $, el, fill } from "./dom.js";
 import { avatar, nameElement } from "./places.js";
 
-/** By key. */
 const items = new Map();
-const isHere = (online, user) => online.get(user)?.status === "online";
+export const isHere = (online, user) => online.get(user)?.status === "online";
 
-/** `current`: the key of the open place. */
 export function showPlaces(store, current, online) {
 	const item = ({ key, kind, name, unread }) => {
 		if (!items.has(key)) {
@@ -33,6 +31,7 @@ export function showPeople(online) {
 	const found = all.filter((user) => user.toLowerCase().includes(wanted));
 	const kept = new Map([...$("people").children].map((item) => [item.firstChild.dataset.user, item]));
 	fill($("people"), found.slice(0, 200).map((user) => kept.get(user) ?? el("li", {}, el("button", { className: "online", data: { user } }, avatar(user), nameElement(user)))));
+	$("people-filter").hidden = all.length < 9 && !wanted;
 	$("people-count").textContent = all.length;
 	$("people-open").textContent = t("count", { n: all.length });
 	$("people-more").textContent = found.length > 200 ? t("more", { n: found.length - 200 }) : "";

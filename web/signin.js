@@ -1,14 +1,10 @@
-/**
- * Who the reader is. The address is kept for the next visit (and for this tab, so that two tabs can be two people), a token for
- * this tab only. Its field is shown when the server has asked for one.
- */
+/** Who the reader is. The address is kept for the next visit (and for this tab: two tabs can be two people), a token for the tab. */
 import { t } from "./text.js";
 import { $, attempt } from "./dom.js";
 import { address } from "./places.js";
 
 const kept = "mosquitto-chat user", keptToken = "mosquitto-chat token";
 
-/** @returns {{ user: string, token?: string }|undefined} */
 export function remembered() {
 	const user = address(attempt(() => sessionStorage[kept] ?? localStorage[kept]) ?? "");
 	return user && { user, token: attempt(() => sessionStorage[keptToken]) };
@@ -19,7 +15,7 @@ export const forget = () => attempt(() => {
 	sessionStorage.clear();
 });
 
-/** Shows the form until it is filled in; `wanted`: with a token, `error`: why. @returns {Promise<{ user: string, token: string }>} */
+/** Shows the form until it is filled in; `wanted`: with a token, `error`: why. */
 export function ask({ wanted = false, error = "" } = {}) {
 	const field = $("address"), secret = $("token");
 	const show = (form) => {
@@ -38,7 +34,7 @@ export function ask({ wanted = false, error = "" } = {}) {
 		$("signin-form").onsubmit = (event) => {
 			event.preventDefault();
 			const user = address(field.value), token = secret.value;
-			if (!user) return trouble(t("address"));
+			if (!user) return trouble(t("user"));
 			if (wanted && !token) return trouble(t("token"));
 			attempt(() => {
 				localStorage[kept] = sessionStorage[kept] = user;

@@ -1,13 +1,10 @@
-/**
- * What is known of one user's places, and what the next visit needs (localStorage, one record a user). Knows neither elements nor
- * connections; tells every change to `changed(place)`.
- */
+/** What is known of one user's places, and kept for the next visit (localStorage). Tells every change to `changed(place)`. */
 import { attempt } from "./dom.js";
 
 /** @typedef {{ id: string, sender: string, room?: string, to?: string, message: string, timestamp: string }} Message */
 /** @typedef {{ after?: string, state: ""|"loading"|"failed"|"begin"|"none" }} Gap what is missing after an id */
 
-/** Beyond so many messages of a place the oldest are forgotten; history has them. */
+/** More messages of a place than that: the oldest are forgotten. */
 const most = 12000;
 
 /** The first index in a list sorted by id that is not below `id`. */
@@ -25,9 +22,9 @@ export class Place {
 	/** @type {Message[]} by id, each once */ messages = [];
 	/** Not acknowledged: key, message, sender, timestamp, status, reason. */ outgoing = [];
 	/** @type {Gap} what is older than all messages */ older = { state: "" };
-	/** @type {Gap[]} */ gaps = [];
+	gaps = [];
 	/** The newest id when the connection ended, until the replay has come. */ mark;
-	/** Who writes, until when. */ typing = new Map();
+	/** who writes, until when */ typing = new Map();
 	unread = 0;
 	notice = "";
 
@@ -42,7 +39,7 @@ export class Place {
 }
 
 export class Store {
-	/** @type {Map<string, Place>} */ places = new Map();
+	places = new Map();
 	newest = "";
 
 	constructor(user, changed) {
@@ -50,7 +47,6 @@ export class Store {
 		const { places = [], read = {}, drafts = {}, since } = this.#load();
 		this.since = since;
 		for (const key of places) this.places.set(key, new Place(key, read[key], drafts[key]));
-		// What another tab has read is read.
 		addEventListener("storage", ({ key }) => {
 			if (key === this.record) for (const place of this.places.values()) this.markRead(place, this.#load().read?.[place.key] ?? "");
 		});
@@ -60,7 +56,6 @@ export class Store {
 		return [...this.places.values()].filter((place) => place.kind === kind);
 	}
 
-	/** Makes it where there is none. @returns {Place} */
 	place(key) {
 		if (!this.places.has(key)) {
 			this.places.set(key, new Place(key, this.newest || undefined));
@@ -97,10 +92,10 @@ export class Store {
 		this.changed(place);
 	}
 
-	save() {
+	/** `since`: where the connection would resume. */
+	save(since = this.newest || this.since) {
 		const elsewhere = this.#load().read ?? {}, read = {}, drafts = {};
-		// The next visit resumes where the first thing that was not read comes again.
-		let since = this.newest || this.since;
+		// What was not read must come again at the next visit.
 		for (const [key, place] of this.places) {
 			const mark = (read[key] = elsewhere[key] > place.read ? elsewhere[key] : place.read);
 			if (place.draft) drafts[key] = place.draft;
@@ -112,7 +107,6 @@ export class Store {
 	#load = () => attempt(() => JSON.parse(localStorage[this.record])) ?? {};
 	#isNew = (place, { id, sender }) => id > place.read && sender !== this.user;
 
-	/** @returns {boolean} whether it was there */
 	#insert(place, message) {
 		const { id } = message, { messages, newest } = place;
 		const at = id > newest ? messages.length : indexOf(messages, id);

@@ -1,7 +1,7 @@
 /**
  * The messages of the open place: a window of at most `most` of them, which moves as the reader scrolls. What is in view stays
  * where it is, and the end is followed while the reader is there.
- * `on`: load(place, gap), read(place, id), retry(place, outgoing), discard(place, outgoing).
+ * `on`: load(gap), read(id), retry(outgoing), discard(outgoing).
  */
 import { dayLabel, t, timeElement } from "./text.js";
 import { $, el, fill, soon } from "./dom.js";
@@ -11,17 +11,13 @@ import { indexOf } from "./store.js";
 
 const most = 200;
 const step = 60;
-/** What one person says within five minutes stands together. */
-const together = 3e5;
 
 export class Timeline {
-	/** In use, by key. */
 	#elements = new Map();
 	/** The ids at the ends of the window; "": as far as there is. */
 	#first = "";
 	#last = "";
 	#follow = true;
-	/** Where it last went to the end. */
 	#top = 0;
 
 	constructor(on) {
@@ -30,7 +26,7 @@ export class Timeline {
 		log.onscroll = () => this.place && this.#scrolled();
 		log.onclick = ({ target: { dataset, source } }) => {
 			if (!dataset.action) return;
-			on[dataset.action](this.place, source);
+			on[dataset.action](source);
 			log.focus({ preventScroll: true });
 		};
 		$("to-newest").onclick = () => this.end();
@@ -38,14 +34,12 @@ export class Timeline {
 		document.addEventListener("visibilitychange", this.update);
 	}
 
-	/** Shows a place, or none. */
 	show(place) {
 		this.place = place;
 		this.#elements.clear();
 		this.end();
 	}
 
-	/** Goes to the newest and follows. */
 	end() {
 		this.#follow = true;
 		this.#top = 0;
@@ -83,7 +77,7 @@ export class Timeline {
 	}
 
 	#nodes(from, to) {
-		const { messages, outgoing, gaps, older } = this.place;
+		const { messages, outgoing, gaps, older, target } = this.place;
 		const used = new Map(), nodes = [];
 		const use = (key, make) => {
 			const node = this.#elements.get(key) ?? make();
@@ -99,12 +93,13 @@ export class Timeline {
 			const date = new Date(message.timestamp), today = dayLabel(date);
 			if (day !== today) use(`${today} ${key}`, () => el("h3", { className: "day" }, today));
 			day = today;
-			const joined = nodes.at(-1).source === last && last?.sender === message.sender && date - new Date(last.timestamp) < together;
+			const joined = nodes.at(-1).source === last && last?.sender === message.sender && date - new Date(last.timestamp) < 3e5;
 			use(key, () => this.#message(message, date)).classList.toggle("joined", joined);
 			last = message;
 		};
 		const { state } = older, empty = /begin|none/.test(state) && !messages.length && !outgoing.length;
-		if (state && !from) use(`older ${state}${empty}`, () => (empty ? this.#empty() : this.#gap(older, "begin")));
+		const hint = target.room ? [t("hint"), el("pre", {}, terminal(target.room, this.user))] : [];
+		if (state && !from) use(`older ${state}${empty}`, () => (empty ? el("div", { className: "empty" }, el("p", {}, t("empty")), ...hint) : this.#gap(older, "begin")));
 		for (const message of messages.slice(from, to)) {
 			missing(message.id);
 			put(message.id, message);
@@ -118,15 +113,8 @@ export class Timeline {
 		return nodes;
 	}
 
-	#empty() {
-		const { kind, name } = this.place;
-		const hint = kind === "room" ? [t("hint"), el("pre", {}, terminal(name, this.user))] : [];
-		return el("div", { className: "empty" }, el("p", {}, t("empty")), ...hint);
-	}
-
-	/** What stands where something is missing, and how to load it. */
 	#gap(gap, className) {
-		const { state } = gap, node = el("p", { className }, t(state || "gap"));
+		const { state } = gap, node = el("p", { className }, t(gap.after && state === "none" ? "gap" : state || "gap"));
 		if (!state || state === "failed") node.append(el("button", { source: gap, data: { action: "load" } }, t(state ? "again" : "fill")));
 		return node;
 	}
@@ -165,8 +153,8 @@ export class Timeline {
 	/** What follows from where the reader is. */
 	#settled() {
 		const { on, place, log } = this, button = $("to-newest");
-		if (!this.#first && log.scrollTop < log.clientHeight && !place.older.state) on.load(place, place.older);
-		if (this.#follow && !document.hidden) on.read(place, place.newest);
+		if (!this.#first && log.scrollTop < log.clientHeight && !place.older.state) on.load(place.older);
+		if (this.#follow && !document.hidden) on.read(place.newest);
 		button.hidden = this.#follow;
 		button.textContent = "↓ " + t(place.unread ? "unread" : "newest", { n: place.unread });
 	}
