@@ -47,6 +47,44 @@ bool http_list_has(struct http_span list, const char *token)
 	return false;
 }
 
+/* [ W/ ] DQUOTE etagc* DQUOTE (RFC 9110 8.8.3): the tag at *at without W/, and *at behind it. At NULL: none
+ * is there. */
+static struct http_span next_etag(struct http_span field, size_t *at)
+{
+	size_t i = *at;
+	if (field.len - i >= 2 && field.at[i] == 'W' && field.at[i + 1] == '/')
+		i += 2;
+	size_t start = i;
+	if (i == field.len || field.at[i++] != '"')
+		return (struct http_span){NULL, 0};
+	while (i < field.len && field.at[i] != '"' && (unsigned char)field.at[i] > 0x20)
+		i++;
+	if (i == field.len || field.at[i++] != '"')
+		return (struct http_span){NULL, 0};
+	*at = i;
+	return (struct http_span){field.at + start, i - start};
+}
+
+bool http_etag_listed(struct http_span field, const char *etag)
+{
+	if (http_span_is(field, "*"))
+		return true;
+	for (size_t i = 0; i < field.len;) {
+		while (i < field.len && (field.at[i] == ' ' || field.at[i] == '\t' || field.at[i] == ','))
+			i++;
+		struct http_span tag = next_etag(field, &i);
+		if (tag.at == NULL)
+			return false;
+		if (http_span_is(tag, etag))
+			return true;
+		while (i < field.len && (field.at[i] == ' ' || field.at[i] == '\t'))
+			i++;
+		if (i < field.len && field.at[i] != ',')
+			return false;
+	}
+	return false;
+}
+
 long http_percent_decode(const char *raw, size_t n, char *out)
 {
 	size_t o = 0;
@@ -123,7 +161,10 @@ static bool take_field(const char *name, size_t name_len, struct http_span value
 		return keep_once(&out->websocket_key, value);
 	if (span_iequals(name, name_len, "sec-websocket-version"))
 		return keep_once(&out->websocket_version, value);
-	if (span_iequals(name, name_len, "sec-websocket-protocol")) {
+	if (span_iequals(name, name_len, "if-none-match")) {
+		if (out->if_none_match.at == NULL)
+			out->if_none_match = value;
+	} else if (span_iequals(name, name_len, "sec-websocket-protocol")) {
 		if (out->websocket_protocol.at == NULL)
 			out->websocket_protocol = value;
 	} else if (span_iequals(name, name_len, "upgrade")) {

@@ -32,6 +32,7 @@ struct http_head {
 	struct http_span host;
 	struct http_span origin;
 	struct http_span authorization;
+	struct http_span if_none_match; /* the first such field */
 	struct http_span websocket_key;
 	struct http_span websocket_version;
 	struct http_span websocket_protocol; /* the first such field */
@@ -53,6 +54,10 @@ enum http_head_result http_head_parse(const char *bytes, size_t n, struct http_h
 
 /* Does a comma-separated list (ASCII case-insensitive tokens) hold the token? */
 bool http_list_has(struct http_span list, const char *token);
+
+/* Does an If-None-Match field ("*", or entity tags, weak ones too) hold the tag, which has its quotes? A
+ * field that is malformed holds what stands before the fault. */
+bool http_etag_listed(struct http_span field, const char *etag);
 
 bool http_span_is(struct http_span s, const char *text);
 

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #define HEAD_FIRST_BYTES 1024
@@ -118,9 +119,10 @@ static void answer_with(struct visitor *v, const struct http_answer *answer)
 	struct acceptor *a = v->acceptor;
 	struct http_answer given = *answer;
 	if (given.body != NULL && !given.head_only && a->answer_bytes + given.body->len > ANSWERS_BYTES_MAX) {
-		given.status = &http_overloaded;
-		given.body = NULL;
+		given = (struct http_answer){
+		    .status = &http_overloaded, .origins = answer->origins, .origin = answer->origin};
 	}
+	given.now = time(NULL);
 	size_t len = http_answer_format(&given, given.body != NULL ? given.body->len : 0, text, sizeof text);
 	v->answer = len > 0 ? malloc(len) : NULL;
 	if (v->answer == NULL) {

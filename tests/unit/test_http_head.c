@@ -1,6 +1,8 @@
 /* test_http_head.c - the request head parser against every input it can get */
 #include "bridge/http_head.h"
 
+#include "tests/unit/guarded.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -209,13 +211,66 @@ static void decodes_once(void **state)
 	assert_int_equal(http_percent_decode("", 0, out), 0);
 }
 
+static void finds_a_tag(void **state)
+{
+	(void)state;
+	static const char *const there[] = {
+	    "\"x\"",
+	    "W/\"x\"",
+	    "*",
+	    "\"a\", \"x\"",
+	    "\"a\",\"x\",\"b\"",
+	    ", ,\t\"x\"",
+	    "W/\"a,b\" , W/\"x\"",
+	    "\"\",\"x\"",
+	    "\"x\" , broken",
+	};
+	static const char *const not_there[] = {
+	    "",
+	    "x",
+	    "\"x",
+	    "x\"",
+	    "\"",
+	    "W/",
+	    "W",
+	    "w/\"x\"",
+	    "\"X\"",
+	    "\"xx\"",
+	    "\"*\"",
+	    "* ",
+	    "*, \"y\"",
+	    "\"a\" \"x\"",
+	    "\"a\"\"x\"",
+	    "broken, \"x\"",
+	    "\"a b\", \"x\"",
+	    "W/x",
+	    "W /\"x\"",
+	    ",",
+	    "\"W/\"x\"\"",
+	};
+	for (size_t i = 0; i < sizeof there / sizeof there[0]; i++) {
+		char *text = guarded_text(0, there[i]);
+		assert_true(http_etag_listed((struct http_span){text, strlen(there[i])}, "\"x\""));
+	}
+	for (size_t i = 0; i < sizeof not_there / sizeof not_there[0]; i++) {
+		char *text = guarded_text(0, not_there[i]);
+		assert_false(http_etag_listed((struct http_span){text, strlen(not_there[i])}, "\"x\""));
+	}
+	assert_false(http_etag_listed((struct http_span){NULL, 0}, "\"x\""));
+
+	struct http_head head;
+	const char *text = "GET / HTTP/1.1\r\nHost: a\r\nif-none-match: \"x\"\r\nIf-None-Match: \"y\"\r\n\r\n";
+	assert_int_equal(parse_guarded(text, strlen(text), &head, NULL), HTTP_HEAD_DONE);
+	assert_span(head.if_none_match, "\"x\"");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(reads_an_upgrade), cmocka_unit_test(waits_at_every_length),
 	    cmocka_unit_test(reads_the_fields), cmocka_unit_test(refuses_what_is_malformed),
 	    cmocka_unit_test(bounds_the_head),  cmocka_unit_test(survives_anything),
-	    cmocka_unit_test(decodes_once),
+	    cmocka_unit_test(decodes_once),     cmocka_unit_test(finds_a_tag),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
