@@ -18,6 +18,7 @@ const struct http_status http_no_content = {
 const struct http_status http_not_modified = {304, "Not Modified", "", "", ""};
 const struct http_status http_bad_request = {400, "Bad Request", "bad_request", "this is not a valid request",
                                              ""};
+const struct http_status http_no_body = {400, "Bad Request", "bad_request", "a request has no body here", ""};
 const struct http_status http_forbidden_origin = {403, "Forbidden", "forbidden_origin",
                                                   "pages of this origin may not connect", ""};
 const struct http_status http_not_found = {404, "Not Found", "not_found", "there is nothing here", ""};
@@ -87,10 +88,12 @@ size_t http_answer_format(const struct http_answer *a, size_t body_len, char *ou
 	int n = snprintf(out, cap,
 	                 "HTTP/1.1 %d %s\r\n%s%s%s%s%s%s"
 	                 "X-Content-Type-Options: nosniff\r\n%s%s%s%.*s%s"
-	                 "Connection: close\r\n\r\n%s",
+	                 "Connection: close%s\r\n\r\n%s",
 	                 s->code, s->phrase, date, has_body ? "Content-Type: " : "", has_body ? type : "",
 	                 has_body ? "\r\n" : "", length, fields, s->headers, varies ? "Vary: Origin\r\n" : "",
 	                 page.at != NULL ? "Access-Control-Allow-Origin: " : "", (int)page.len,
-	                 page.at != NULL ? page.at : "", page.at != NULL ? "\r\n" : "", a->head_only ? "" : json);
+	                 page.at != NULL ? page.at : "", page.at != NULL ? "\r\n" : "",
+	                 s->code == 426 ? ", Upgrade" : "", /* wherever there is an Upgrade field: RFC 9110 7.8 */
+	                 a->head_only ? "" : json);
 	return n > 0 && (size_t)n < cap ? (size_t)n : 0;
 }

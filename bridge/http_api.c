@@ -77,10 +77,16 @@ bool http_api_handle(struct http_exchange *x)
 	x->path = (struct http_span){target.at, mark != NULL ? (size_t)(mark - target.at) : target.len};
 	if (mark != NULL)
 		x->query = (struct http_span){mark + 1, target.len - x->path.len - 1};
+	if (x->path.len == 0)
+		x->path = (struct http_span){"/", 1};
 	/* No name of a file can be that of another route: those have no extension, or characters that names have
 	 * not. */
 	const struct web_file *file = web_files_find(&x->bridge->web, x->path);
 	bool options = http_span_is(x->head.method, "OPTIONS");
+	if (http_span_is(x->path, "*")) { /* of OPTIONS alone */
+		http_api_answer(x, &http_no_content, NULL);
+		return true;
+	}
 	if (file != NULL) {
 		if (options)
 			http_api_answer(x, &http_no_content, NULL);

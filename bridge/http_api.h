@@ -28,7 +28,7 @@ struct http_exchange {
 	/* Takes the answer: copies what it needs, takes its own reference to the body. Ends the exchange. */
 	void (*give)(struct http_exchange *x, const struct http_answer *answer);
 	struct http_head head;  /* set by the asker; its spans live as long as the exchange */
-	struct http_span path;  /* the target up to '?', nothing decoded */
+	struct http_span path;  /* the target up to '?', nothing decoded; "/" where it has none */
 	struct http_span query; /* what follows it; at NULL: none */
 	/* Set by a route that answers later: the asker has gone or waited too long, the route forgets x.
 	 * Not called once the answer is given. */

@@ -92,6 +92,16 @@ static void an_error(void **state)
 	assert_string_equal(strstr(text, "\r\n\r\n"), "\r\n\r\n");
 }
 
+static void what_426_says(void **state)
+{
+	(void)state;
+	struct http_answer a = {.status = &http_upgrade_required};
+	const char *text = format(&a, 0);
+	assert_non_null(strstr(text, "\r\nUpgrade: websocket\r\n"));
+	assert_non_null(strstr(text, "\r\nConnection: close, Upgrade\r\n"));
+	assert_non_null(strstr(text, "\r\nSec-WebSocket-Version: 13\r\n"));
+}
+
 static void nothing_about_origins(void **state)
 {
 	(void)state;
@@ -189,6 +199,7 @@ int main(void)
 	    cmocka_unit_test(a_body_of_its_own),
 	    cmocka_unit_test(fields_of_its_own),
 	    cmocka_unit_test(an_error),
+	    cmocka_unit_test(what_426_says),
 	    cmocka_unit_test(nothing_about_origins),
 	    cmocka_unit_test(any_origin),
 	    cmocka_unit_test(listed_origins),
