@@ -58,10 +58,12 @@ void visitor_free(struct visitor *v, bool keep_fd)
 /* Reads and forgets, so that closing does not reset the connection before the answer has arrived. */
 static void finish(struct visitor *v)
 {
-	char sink[4096];
+	static char sink[65536];
 	for (;;) {
 		ssize_t n = recv(v->watcher.fd, sink, sizeof sink, MSG_DONTWAIT);
-		if (n > 0 || (n < 0 && errno == EINTR))
+		if (n > 0)
+			v->sunk += (uint32_t)n;
+		if ((n > 0 && v->sunk <= VISITOR_SINK_MAX) || (n < 0 && errno == EINTR))
 			continue;
 		if (n < 0 && errno == EAGAIN)
 			return;

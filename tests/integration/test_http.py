@@ -492,3 +492,17 @@ def test_versions_and_lines(ready, raw, status):
         assert answer.status == 200
     else:
         refused(answer, status)
+
+
+def test_who_goes_on_sending_is_cut_off(ready):
+    """What comes after the answer is read, so that the answer arrives, but not for as long as somebody likes."""
+    with socket.create_connection(("127.0.0.1", ready.ws_port), timeout=8) as sock:
+        sock.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000000000\r\n\r\n")
+        assert sock.recv(65536).startswith(b"HTTP/1.1 405 ")
+        sent, piece = 0, b"x" * (1 << 20)
+        with pytest.raises(ConnectionError):
+            while sent < 1 << 30:
+                sock.sendall(piece)
+                sent += len(piece)
+    assert sent < 64 << 20
+    goes_on(ready)
