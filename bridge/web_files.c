@@ -99,68 +99,79 @@ static const char *add(struct web_files *all, int fd, const char *name)
 
 /* ---- folders ------------------------------------------------------------------------------ */
 
-static void read_folder(struct web_files *all, int fd, const char *folder);
+/* Those of the root, which come after its files. */
+struct folders {
+	char names[WEB_FILES_MAX][WEB_NAME_MAX + 1];
+	size_t count;
+};
 
-/* folder: its name, "" for the root itself, which fd is. */
-static void take_entry(struct web_files *all, int fd, const char *folder, const char *entry)
+/* NULL: it is remembered, or why not. below: NULL in a folder, which has none. */
+static const char *take_folder(struct folders *below, const char *name)
 {
-	char name[WEB_NAME_MAX + 1];
-	struct stat info;
-	int n = snprintf(name, sizeof name, "%s%s%s", folder, folder[0] != '\0' ? "/" : "", entry);
-	if (!web_part_valid(entry) || n <= 0 || (size_t)n >= sizeof name) {
-		skip(all, folder, entry, "names have A-Z a-z 0-9 - _ . and begin with no dot");
-		return;
-	}
-	if (fstatat(fd, entry, &info, AT_SYMLINK_NOFOLLOW) != 0) {
-		skip(all, folder, entry, strerror(errno));
-		return;
-	}
-	if (!S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode)) {
-		skip(all, folder, entry, "it is no regular file");
-		return;
-	}
-	if (S_ISDIR(info.st_mode) && (folder[0] != '\0' || strcmp(entry, SESSIONS) == 0)) {
-		skip(all, folder, entry, folder[0] != '\0' ? "folders in folders are not" : "sessions are there");
-		return;
-	}
-	int file = openat(fd, entry, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	if (file < 0) {
-		skip(all, folder, entry, strerror(errno));
-	} else if (S_ISDIR(info.st_mode)) {
-		read_folder(all, file, entry);
-	} else {
-		const char *why = add(all, file, name);
-		if (why != NULL)
-			skip(all, folder, entry, why);
-		(void)close(file);
-	}
+	if (below == NULL)
+		return "folders in folders are not";
+	if (strcmp(name, SESSIONS) == 0)
+		return "sessions are there";
+	if (below->count == WEB_FILES_MAX)
+		return "there are more than 64 folders";
+	memcpy(below->names[below->count++], name, strlen(name) + 1);
+	return NULL;
 }
 
-/* Takes the descriptor. */
-static void read_folder(struct web_files *all, int fd, const char *folder)
+/* NULL: the entry of the folder fd is taken, or why not. name: from the root on. */
+static const char *take_entry(struct web_files *all, int fd, const char *entry, const char *name,
+                              struct folders *below)
 {
-	DIR *dir = fdopendir(fd);
+	struct stat info;
+	if (fstatat(fd, entry, &info, AT_SYMLINK_NOFOLLOW) != 0)
+		return strerror(errno);
+	if (S_ISDIR(info.st_mode))
+		return take_folder(below, name);
+	if (!S_ISREG(info.st_mode))
+		return "it is no regular file";
+	int file = openat(fd, entry, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (file < 0)
+		return strerror(errno);
+	const char *why = add(all, file, name);
+	(void)close(file);
+	return why;
+}
+
+/* folder: its name, "" for the root; fd: what it was opened as, taken. */
+static void read_folder(struct web_files *all, int fd, const char *folder, struct folders *below)
+{
+	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
 	if (dir == NULL) {
-		skip(all, folder, "", strerror(errno));
-		(void)close(fd);
+		skip(all, "", folder, strerror(errno));
+		if (fd >= 0)
+			(void)close(fd);
 		return;
 	}
 	const struct dirent *entry;
 	for (int n = 0; (entry = readdir(dir)) != NULL; n++) {
+		char name[WEB_NAME_MAX + 1];
+		const char *part = entry->d_name;
+		const char *why = "names have A-Z a-z 0-9 - _ . and begin with no dot";
 		if (n == ENTRIES_MAX) {
 			skip(all, folder, "what follows", "there are too many files");
 			break;
 		}
-		const char *name = entry->d_name;
-		bool known = folder[0] == '\0' && all->count > 0 && strcmp(name, INDEX) == 0; /* it came first */
-		if (!known && strcmp(name, ".") != 0 && strcmp(name, "..") != 0)
-			take_entry(all, fd, folder, name);
+		if (strcmp(part, ".") == 0 || strcmp(part, "..") == 0 ||
+		    (folder[0] == '\0' && all->count > 0 &&
+		     strcmp(all->files[0].name, part) == 0)) /* it came first */
+			continue;
+		int len = snprintf(name, sizeof name, "%s%s%s", folder, folder[0] != '\0' ? "/" : "", part);
+		if (web_part_valid(part) && len > 0 && (size_t)len < sizeof name)
+			why = take_entry(all, dirfd(dir), part, name, below);
+		if (why != NULL)
+			skip(all, folder, part, why);
 	}
 	(void)closedir(dir);
 }
 
 void web_files_load(struct web_files *all, const char *root)
 {
+	struct folders below = {.count = 0};
 	memset(all, 0, sizeof *all);
 	if (root[0] == '\0')
 		return;
@@ -175,7 +186,11 @@ void web_files_load(struct web_files *all, const char *root)
 		(void)close(index);
 	}
 	bool whole = all->count > 0;
-	read_folder(all, fd, "");
+	read_folder(all, fcntl(fd, F_DUPFD_CLOEXEC, 0), "", &below);
+	for (size_t i = 0; i < below.count; i++)
+		read_folder(all, openat(fd, below.names[i], O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC),
+		            below.names[i], NULL);
+	(void)close(fd);
 	if (all->skipped > NAMED_SKIPS)
 		log_line(LOG_LEVEL_WARNING, "the page: %zu more files are not served", all->skipped - NAMED_SKIPS);
 	if (!whole)
