@@ -7,6 +7,8 @@
  */
 #include "bridge/bridge.h"
 #include "bridge/log.h"
+#include "bridge/socket_calls.h"
+#include "bridge/tls.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -122,6 +124,7 @@ static void on_round(void *user)
 	sessions_flush(&b->sessions);
 	sessions_close_due(&b->sessions);
 	mqtt_links_flush(&b->links);
+	server_feed(&b->server);
 }
 
 static void identify(struct mqtt_link *link, struct mqtt_connect *out)
@@ -132,10 +135,19 @@ static void identify(struct mqtt_link *link, struct mqtt_connect *out)
 		session_identify(link, out);
 }
 
+static bool load_certificate(const struct bridge_settings *s)
+{
+	char reason[TLS_REASON_MAX];
+	if (s->tls_cert_file[0] == '\0' || tls_load(s->tls_cert_file, s->tls_key_file, reason))
+		return true;
+	log_line(LOG_LEVEL_ERROR, "%s", reason);
+	return false;
+}
+
 static bool start(struct bridge *b)
 {
 	sync_start(&b->sync, b);
-	if (!loop_start(&b->loop, on_round, b) ||
+	if (!load_certificate(&b->settings) || !loop_start(&b->loop, on_round, b) ||
 	    !mqtt_links_start(&b->links, &b->loop, b->settings.broker_socket, b->settings.credential, identify) ||
 	    !server_start(&b->server, b) || !history_reader_start(&b->history, b) ||
 	    !roster_start(&b->roster, b) || !sessions_start(&b->sessions, b) ||
@@ -155,6 +167,7 @@ int main(int argc, char **argv)
 		        MOSQUITTO_CHAT_VERSION);
 		return 2;
 	}
+	socket_calls_start();
 	log_start();
 	/* Second to the end of file on the control socket: also when the broker is killed while we are stuck. */
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0)
@@ -174,6 +187,7 @@ int main(int argc, char **argv)
 	(void)uv_run(&bridge.loop.uv, UV_RUN_DEFAULT);
 	history_reader_end(&bridge.history);
 	server_end(&bridge.server);
+	tls_stop();
 	loop_end(&bridge.loop);
 	explicit_bzero(&bridge.settings, sizeof bridge.settings);
 	return 0;

@@ -160,6 +160,8 @@ static char *settings_line(size_t index)
 	s->session_expiry_s = o->session_expiry_s;
 	memcpy(s->device_key, device_key(), DEVICE_KEY_HEX + 1);
 	memcpy(s->history_file, o->history_file, sizeof(s->history_file));
+	memcpy(s->tls_cert_file, o->tls_cert_file, sizeof(s->tls_cert_file));
+	memcpy(s->tls_key_file, o->tls_key_file, sizeof(s->tls_key_file));
 	line = settings_to_line(s);
 	explicit_bzero(s, sizeof(*s));
 	free(s);

@@ -315,6 +315,24 @@ static const char *read_history_queue_bytes(const char *v, struct options *o)
 	           : "a size from 1m to 1024m is expected, such as 16m";
 }
 
+static const char *read_tls_file(const char *v, char out[TLS_PATH_MAX + 1])
+{
+	if (v[0] != '/' || strlen(v) > TLS_PATH_MAX)
+		return "an absolute path is expected";
+	memcpy(out, v, strlen(v) + 1);
+	return NULL;
+}
+
+static const char *read_tls_cert_file(const char *v, struct options *o)
+{
+	return read_tls_file(v, o->tls_cert_file);
+}
+
+static const char *read_tls_key_file(const char *v, struct options *o)
+{
+	return read_tls_file(v, o->tls_key_file);
+}
+
 static const struct {
 	const char *name;
 	reader read;
@@ -352,6 +370,8 @@ static const struct {
     {"history_messages", read_history_messages},
     {"history_sync", read_history_sync},
     {"history_queue_bytes", read_history_queue_bytes},
+    {"tls_cert_file", read_tls_cert_file},
+    {"tls_key_file", read_tls_key_file},
 };
 
 #define KNOWN (sizeof(known) / sizeof(known[0]))
@@ -484,6 +504,9 @@ bool options_read(const struct mosquitto_opt *list, int count, struct options *o
 			            "plugin_opt_max_sessions_per_user is larger than plugin_opt_max_sessions");
 		out->max_sessions_per_user = out->max_sessions;
 	}
+	if ((out->tls_cert_file[0] != '\0') != (out->tls_key_file[0] != '\0'))
+		return fail(fault, NULL,
+		            "plugin_opt_tls_cert_file and plugin_opt_tls_key_file are given together or not at all");
 	if (out->sessions_latest && out->bridges > 1)
 		return fail(
 		    fault, NULL,

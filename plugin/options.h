@@ -59,6 +59,8 @@ struct options {
 	uint32_t history_messages;
 	bool history_sync;
 	uint32_t history_queue_bytes;
+	char tls_cert_file[TLS_PATH_MAX + 1]; /* "" = no TLS; both or neither */
+	char tls_key_file[TLS_PATH_MAX + 1];
 };
 
 struct mosquitto_opt;
