@@ -56,9 +56,10 @@ static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *o
 	return SSL_TLSEXT_ERR_OK;
 }
 
-static const char *last_error(void)
+/* The first one: what follows it says less ("PEM lib"). */
+static const char *error_text(void)
 {
-	unsigned long code = ERR_peek_last_error();
+	unsigned long code = ERR_peek_error();
 	const char *text = code != 0 ? ERR_reason_error_string(code) : NULL;
 	/* system errors have no text of OpenSSL's own in every version */
 	if (text == NULL && ERR_SYSTEM_ERROR(code))
@@ -84,17 +85,17 @@ bool tls_load(const char *cert_file, const char *key_file, char reason[TLS_REASO
 	ERR_clear_error();
 	SSL_CTX *c = SSL_CTX_new(TLS_server_method());
 	if (c == NULL || !configure(c))
-		(void)snprintf(reason, TLS_REASON_MAX, "OpenSSL does not start: %s", last_error());
+		(void)snprintf(reason, TLS_REASON_MAX, "OpenSSL does not start: %s", error_text());
 	else if (SSL_CTX_use_certificate_chain_file(c, cert_file) != 1)
 		(void)snprintf(reason, TLS_REASON_MAX, "no certificate can be read from %.300s: %s", cert_file,
-		               last_error());
+		               error_text());
 	else if (SSL_CTX_use_PrivateKey_file(c, key_file, SSL_FILETYPE_PEM) != 1)
 		(void)snprintf(reason, TLS_REASON_MAX,
 		               "no private key for the certificate can be read from %.300s: %s", key_file,
-		               last_error());
+		               error_text());
 	else if (SSL_CTX_check_private_key(c) != 1)
 		(void)snprintf(reason, TLS_REASON_MAX, "certificate and key do not belong together: %s",
-		               last_error());
+		               error_text());
 	else {
 		SSL_CTX_free(context); /* its connections hold it as long as they need it */
 		context = c;

@@ -464,6 +464,20 @@ static bool all_ended(uint64_t end_ms)
 	}
 }
 
+void bridges_reload(void)
+{
+	char name[32];
+	size_t i;
+
+	for (i = 0; i < state.count; i++) {
+		const struct bridge *b = &state.bridges[i];
+
+		if (b->state != BRIDGE_WAITING && !send_settings(b))
+			log_line(MOSQ_LOG_WARNING, "%s does not take new settings: it keeps its old ones",
+			         name_of(b, name));
+	}
+}
+
 void bridges_stop(void)
 {
 	char name[32];

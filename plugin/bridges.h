@@ -21,6 +21,10 @@ bool bridges_start(const struct options *options, const char *credential, const 
 /* Passes log lines on, notices deaths, starts anew what is due. Cheap when called often. */
 void bridges_tick(uint64_t now_ms);
 
+/* Tells each bridge its settings again. What a bridge does not take now (it hangs) it learns when it is
+ * started anew; the log says so. */
+void bridges_reload(void);
+
 /* Closes the control sockets, which tells each bridge to end, and kills what has not ended in 1.5 s. */
 void bridges_stop(void);
 

@@ -333,6 +333,14 @@ static const char *read_tls_key_file(const char *v, struct options *o)
 	return read_tls_file(v, o->tls_key_file);
 }
 
+static const char *read_chat_config(const char *v, struct options *o)
+{
+	if (v[0] != '/' || strlen(v) >= sizeof(o->chat_config))
+		return "an absolute path is expected";
+	memcpy(o->chat_config, v, strlen(v) + 1);
+	return NULL;
+}
+
 static const struct {
 	const char *name;
 	reader read;
@@ -372,6 +380,7 @@ static const struct {
     {"history_queue_bytes", read_history_queue_bytes},
     {"tls_cert_file", read_tls_cert_file},
     {"tls_key_file", read_tls_key_file},
+    {"chat_config", read_chat_config},
 };
 
 #define KNOWN (sizeof(known) / sizeof(known[0]))
@@ -436,6 +445,20 @@ static size_t find(const char *name)
 		if (strcmp(known[i].name, name) == 0)
 			break;
 	return i;
+}
+
+bool options_reloadable(const char *name)
+{
+	static const char *const names[] = {
+	    "allowed_origins", "max_message_chars",     "rate_messages", "rate_connects",
+	    "max_sessions",    "max_sessions_per_user", "outbox_bytes",  "outbox_seconds",
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strcmp(names[i], name) == 0)
+			return true;
+	return false;
 }
 
 /* The known name nearest to a mistyped one, or NULL: the same letters in another case or order. */
