@@ -141,10 +141,10 @@ static void apply(struct bridge *b, const struct bridge_settings *fresh)
 	s->outbox_ms = fresh->outbox_ms;
 	s->connect_rate = fresh->connect_rate;
 	s->connect_burst = fresh->connect_burst;
-	if (!load_certificate(s))
-		log_line(LOG_LEVEL_ERROR, "new connections get the certificate from before");
-	log_line(LOG_LEVEL_INFO, "new settings%s",
-	         tls_on() ? ", and the certificate, are in force" : " are in force");
+	if (load_certificate(s))
+		log_line(LOG_LEVEL_INFO, "new settings%s are in force", tls_on() ? " and certificate" : "");
+	else
+		log_line(LOG_LEVEL_ERROR, "new settings are in force, with the certificate from before");
 }
 
 static void on_control(uv_poll_t *handle, int status, int events)
