@@ -93,6 +93,8 @@ static const struct field fields[] = {
     {TEXT(device_key, credential_valid)},
     {TEXT(web_root, any_path_valid)},
     {TEXT(history_file, any_path_valid)},
+    {TEXT(tls_cert_file, any_path_valid)},
+    {TEXT(tls_key_file, any_path_valid)},
 };
 #define FIELD_COUNT (sizeof(fields) / sizeof(fields[0]))
 

@@ -111,7 +111,7 @@ def test_malformed_heads_are_named_400(chat):
 @pytest.mark.parametrize("first", [b"", b"Connection: keep-alive\r\n"])
 def test_two_requests_on_a_connection(chat, first):
     """Answered or closed, never mixed up; an unknown Upgrade on the second was a use after free elsewhere."""
-    with socket.create_connection(("127.0.0.1", chat.ws_port)) as sock:
+    with chat.connect() as sock:
         sock.settimeout(8)
         sock.sendall(b"GET /nothing HTTP/1.1\r\nHost: x\r\n" + first + b"\r\n")
         assert sock.recv(65536).split(b" ")[1] == b"404"
@@ -130,7 +130,7 @@ def test_two_requests_on_a_connection(chat, first):
 
 
 def test_pipelined_requests(chat):
-    with socket.create_connection(("127.0.0.1", chat.ws_port)) as sock:
+    with chat.connect() as sock:
         sock.settimeout(8)
         sock.sendall(b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n" * 3)
         data = b""
