@@ -283,7 +283,7 @@ class Generator:
 
     def bend_json(self, d):
         change = self.random.choice([
-            lambda t: t + "x", lambda t: t.rstrip()[:-1], lambda t: "\ufeff" + t, lambda t: "[" + t + "]", lambda t: t.replace("}", ",}", 1),
+            lambda t: t + "x", lambda t: t.rstrip()[:-1], lambda t: "\ufeff" + t, lambda t: "[" + t + "]", lambda t: t.rstrip()[:-1] + ",}",
             lambda t: "/**/" + t, lambda t: "", lambda t: t + "\0", lambda t: t.strip()[:-1] + ',"x":"\\ud800"}',
             lambda t: t.strip()[:-1] + ',"x":NaN}', lambda t: t.strip()[:-1] + ',"x":-Infinity}', lambda t: t.strip()[:-1] + ",'x':1}",
             lambda t: t.strip()[:-1] + ',"x":' + "[" * 70 + "]" * 70 + "}", lambda t: t.strip()[:-1] + ',"x":"\n"}',
