@@ -17,10 +17,12 @@
 #include "bridge/session.h"
 #include "bridge/sync.h"
 #include "bridge/web_files.h"
+#include "common/cidr.h"
 #include "common/settings.h"
 
 struct bridge {
 	struct bridge_settings settings;
+	struct cidr_list proxies; /* what settings.trusted_proxies says */
 	struct loop loop;
 	struct mqtt_links links;
 	struct rooms rooms;

@@ -203,6 +203,17 @@ struct head_lists {
 	bool length_seen;
 };
 
+/* Proxies add behind what there is, so the last ones say most. */
+static void keep_forwarded(struct http_head *out, struct http_span value)
+{
+	if (out->forwarded_count == HTTP_FORWARDED_MAX) {
+		memmove(out->forwarded_for, out->forwarded_for + 1,
+		        (HTTP_FORWARDED_MAX - 1) * sizeof out->forwarded_for[0]);
+		out->forwarded_count--;
+	}
+	out->forwarded_for[out->forwarded_count++] = value;
+}
+
 static bool take_field(const char *name, size_t name_len, struct http_span value, struct http_head *out,
                        struct head_lists *lists)
 {
@@ -219,6 +230,8 @@ static bool take_field(const char *name, size_t name_len, struct http_span value
 	if (span_iequals(name, name_len, "if-none-match")) {
 		if (out->if_none_match.at == NULL)
 			out->if_none_match = value;
+	} else if (span_iequals(name, name_len, "x-forwarded-for")) {
+		keep_forwarded(out, value);
 	} else if (span_iequals(name, name_len, "sec-websocket-protocol")) {
 		if (out->websocket_protocol.at == NULL)
 			out->websocket_protocol = value;

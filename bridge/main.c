@@ -130,11 +130,20 @@ static bool load_certificate(const struct bridge_settings *s)
 	return false;
 }
 
+/* It has been checked with the settings. */
+static void read_proxies(struct bridge *b)
+{
+	const char *list = b->settings.trusted_proxies;
+	(void)cidr_list_parse(list, strlen(list), &b->proxies);
+}
+
 /* The plugin has reloaded: what may change while sessions live. */
 static void apply(struct bridge *b, const struct bridge_settings *fresh)
 {
 	struct bridge_settings *s = &b->settings;
 	memcpy(s->allowed_origins, fresh->allowed_origins, sizeof s->allowed_origins);
+	memcpy(s->trusted_proxies, fresh->trusted_proxies, sizeof s->trusted_proxies);
+	read_proxies(b);
 	s->max_sessions = fresh->max_sessions;
 	s->max_sessions_per_user = fresh->max_sessions_per_user;
 	s->outbox_bytes = fresh->outbox_bytes;
@@ -190,6 +199,7 @@ static void identify(struct mqtt_link *link, struct mqtt_connect *out)
 
 static bool start(struct bridge *b)
 {
+	read_proxies(b);
 	sync_start(&b->sync, b);
 	if (!load_certificate(&b->settings) || !loop_start(&b->loop, on_round, b) ||
 	    !mqtt_links_start(&b->links, &b->loop, b->settings.broker_socket, b->settings.credential, identify) ||

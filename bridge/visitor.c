@@ -300,6 +300,23 @@ static void handle(struct visitor *v, const struct http_head *head)
 	}
 }
 
+/* Behind a proxy, whose connection it is shows only now. False: it is refused. */
+static bool learn_client(struct visitor *v, const struct http_head *head)
+{
+	struct bridge *b = v->acceptor->bridge;
+	struct address_line lines[HTTP_FORWARDED_MAX];
+	if (!v->by_proxy)
+		return true;
+	for (size_t i = 0; i < head->forwarded_count; i++)
+		lines[i] = (struct address_line){head->forwarded_for[i].at, head->forwarded_for[i].len};
+	v->client = cidr_client(&b->proxies, &v->client, lines, head->forwarded_count);
+	address_format(&v->client, v->address);
+	if (acceptor_take_token(v->acceptor, &v->client))
+		return true;
+	visitor_refuse_busy(v, head);
+	return false;
+}
+
 static bool grow_head(struct visitor *v)
 {
 	if (v->head_len < v->head_cap)
@@ -335,7 +352,8 @@ static void read_head(struct visitor *v)
 		case HTTP_HEAD_PARTIAL:
 			continue;
 		case HTTP_HEAD_DONE:
-			handle(v, &head);
+			if (learn_client(v, &head))
+				handle(v, &head);
 			return;
 		case HTTP_HEAD_BAD:
 			refuse(v, &http_bad_request, &head);
@@ -397,9 +415,9 @@ struct visitor *visitor_new(struct acceptor *a, int fd)
 	return v;
 }
 
-void visitor_refuse_busy(struct visitor *v)
+void visitor_refuse_busy(struct visitor *v, const struct http_head *head)
 {
-	refuse(v, &http_too_many_requests, NULL);
+	refuse(v, &http_too_many_requests, head);
 }
 
 void visitor_refuse_full(struct visitor *v)

@@ -7,6 +7,7 @@
  */
 #include "settings.h"
 
+#include "cidr.h"
 #include "utf8.h"
 
 #include <cjson/cJSON.h>
@@ -55,6 +56,13 @@ static bool text_valid(const char *s, size_t n)
 	return utf8_valid(s, n, NULL);
 }
 
+static bool ranges_valid(const char *s, size_t n)
+{
+	struct cidr_list list;
+
+	return cidr_list_parse(s, n, &list);
+}
+
 #define AT(member) .offset = offsetof(struct bridge_settings, member)
 #define NAMED(member) .name = #member, .why = "missing or bad " #member, AT(member)
 #define NUMBER(member, low) NAMED(member), .kind = FIELD_NUMBER, .min = (low), .max = UINT32_MAX
@@ -78,6 +86,7 @@ static const struct field fields[] = {
     {NAMED(language), .kind = FIELD_CHOICE, .choice = {"en", "es"}},
     {TEXT(system_sender, sender_valid)},
     {TEXT(allowed_origins, text_valid)},
+    {TEXT(trusted_proxies, ranges_valid)},
     {NUMBER(max_frame_bytes, 1)},
     {NUMBER(header_timeout_ms, 1)},
     {NUMBER(max_sessions, 1)},

@@ -147,6 +147,7 @@ static char *settings_line(size_t index)
 	s->language = o->language;
 	memcpy(s->system_sender, o->system_sender, sizeof(s->system_sender));
 	memcpy(s->allowed_origins, o->allowed_origins, sizeof(s->allowed_origins));
+	memcpy(s->trusted_proxies, o->trusted_proxies, sizeof(s->trusted_proxies));
 	s->max_frame_bytes = o->max_frame_bytes;
 	s->header_timeout_ms = o->header_timeout_ms;
 	s->max_sessions = o->max_sessions;

@@ -14,7 +14,7 @@ A, B = "alice@example.com", "bob@example.com"
 
 NOT_IN_THIS_VERSION = [
     "token_key_file", "token_jwks_file", "token_issuer", "token_audience", "token_email_claim",
-    "peers", "metrics", "trusted_proxies",
+    "peers", "metrics",
 ]
 
 
@@ -59,6 +59,7 @@ def test_the_line_is_named(brokers):
     ("allowed_origins", "chat.example.com"), ("allowed_origins", "https://a.example/path"),
     ("allowed_origins", "https://a.example,"), ("allowed_origins", "https://*.example.com"),
     ("allowed_origins", "*,https://a.example"),
+    ("trusted_proxies", "none"), ("trusted_proxies", "10.0.0.1/8"), ("trusted_proxies", "10.0.0.0/8,"),
     ("max_message_chars", "0"), ("max_message_chars", "-5"), ("max_message_chars", "4000chars"),
     ("max_frame_bytes", "0"), ("max_frame_bytes", "64kb"), ("max_frame_bytes", "1g"), ("max_frame_bytes", "99999999m"),
     ("header_timeout", "5"), ("header_timeout", "5x"), ("header_timeout", "0s"), ("header_timeout", "-1s"),

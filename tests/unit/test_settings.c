@@ -48,6 +48,7 @@ static struct bridge_settings sample(void)
 	    .language = CHAT_SPANISH,
 	    .system_sender = "Sistema ñ",
 	    .allowed_origins = "https://x.org,http://localhost:3000",
+	    .trusted_proxies = "10.0.0.0/8, ::1",
 	    .max_frame_bytes = 65536,
 	    .header_timeout_ms = 5000,
 	    .max_sessions = 10000,
@@ -80,6 +81,7 @@ static void assert_same(const struct bridge_settings *a, const struct bridge_set
 	assert_int_equal(a->language, b->language);
 	assert_string_equal(a->system_sender, b->system_sender);
 	assert_string_equal(a->allowed_origins, b->allowed_origins);
+	assert_string_equal(a->trusted_proxies, b->trusted_proxies);
 	assert_int_equal(a->max_frame_bytes, b->max_frame_bytes);
 	assert_int_equal(a->header_timeout_ms, b->header_timeout_ms);
 	assert_int_equal(a->max_sessions, b->max_sessions);
