@@ -345,8 +345,8 @@ struct session *session_receiver(struct session *s, const struct room *room, con
 struct session *sessions_author(struct sessions *all, const struct mqtt_publish *p,
                                 const struct message_marks *marks);
 
-/* With `sessions latest`: the messages that s, which is leaving, has not been sent go to the one that receives
- * now. */
+/* With `sessions latest`: the messages that s, which is leaving, has not been sent go to the one that
+ * receives now. */
 void session_hand_on(struct session *s);
 
 /* The oldest session of the same person that is not leaving; NULL: there is no other. */
