@@ -15,13 +15,13 @@ TRANSCRIPTS = os.path.join(os.path.dirname(__file__), "transcripts")
 A, B, C = "ana@example.com", "beto@example.com", "carla@example.com"
 
 
-def distribuida(brokers, **changed):
+def distribuida(brokers, lines=(), **changed):
     """A broker with the options of config/distribuida.conf, on ports and in a folder of its own."""
     with open(CONFIG, encoding="utf-8") as f:
         options = dict(re.findall(r"(?m)^plugin_opt_(\w+) (.*)$", f.read()))
     for place in ("port", "broker_socket", "history_file"):
         options.pop(place)
-    chat = brokers(start=False, options={**options, **changed})
+    chat = brokers(start=False, lines=lines, options={**options, **changed})
     chat.options["history_file"] = os.path.join(chat.folder, "chat.db")
     return chat.start()
 

@@ -5,6 +5,9 @@ and opens another. onclose dials again after a second, whatever the reason, so e
 more open. All of them show what they receive; the page sends by the one that was dialled last, and only
 while that is open (a browser throws before, and drops what is sent after).
 
+One thing is not imitated: a browser drops what reaches a socket that its page is closing, here it is shown, so
+that a test sees what the server has sent, and how often.
+
 No threads: everything happens in the asyncio loop of the test.
 """
 
@@ -52,7 +55,7 @@ class Socket:
                     if self.state == OPEN:
                         self._write(8, payload[:2])
             await reader.read()  # the server ends the connection
-        except (OSError, EOFError):
+        except (OSError, EOFError, asyncio.CancelledError):
             pass
         finally:
             self.state = CLOSED
@@ -87,6 +90,7 @@ class Socket:
 
     def cut(self):
         """The connection breaks."""
+        self.state = CLOSED
         if self.writer is not None:
             self.writer.transport.abort()
         else:
@@ -148,6 +152,7 @@ class Page:
     def cut(self):
         """The network fails: every socket dials again after its second."""
         for socket in list(self.sockets):
+            socket.closed_by_page = True
             socket.cut()
 
     def vanish(self):

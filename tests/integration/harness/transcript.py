@@ -3,6 +3,7 @@
     # a remark
     ana = ana@example.com          a name for an address; a digit behind the name is another socket of it
     ana connects                   opens /ws/<address> and is in its rooms
+    ana dials                      opens it, and waits for nothing
     ana > TEXT                     sends a text frame, TEXT as it stands
     ana < {"sender":"...",...}     the next frame has these fields; "*" is any text, a field "-" is not there
     ana < nothing                  nothing has come
@@ -62,8 +63,8 @@ class Replay:
             self.list.append(wanted_fields(line[1:]))
         elif (match := re.fullmatch(r"(\w+) = (\S+)", line)):
             self.addresses[match[1]] = match[2]
-        elif (match := re.fullmatch(r"(\w+) connects", line)):
-            self.connect(match[1])
+        elif (match := re.fullmatch(r"(\w+) (connects|dials)", line)):
+            self.connect(match[1], match[2] == "connects")
         elif (match := re.fullmatch(r"(\w+) leaves", line)):
             self.leave(match[1])
         elif (match := re.fullmatch(r"(\w+) > (.*)", line)):
@@ -76,18 +77,12 @@ class Replay:
     def address(self, name):
         return self.addresses[re.fullmatch(r"(\D+)\d*", name)[1]]
 
-    def connect(self, name):
+    def connect(self, name, wait):
         # as the page does: the address as it is, no query
         socket = self.chat.plain_ws(self.address(name), path="/ws/" + self.address(name))
         self.sockets[name] = socket
-        # The page waits for nothing and knows no ack: this is the replay's own question, whether it is in its rooms.
-        # An address that is refused stays as it is.
-        socket.send({"type": "join", "room": self.chat.room, "ref": "in"})
-        first = socket.next()
-        if isinstance(first, Closed):
-            socket.events.put(first)
-        else:
-            assert first.get("ref") == "in", first
+        if wait:  # the page knows neither ref nor ack: this is the replay's own question
+            socket.sync()
 
     def leave(self, name):
         def ended():
@@ -98,7 +93,11 @@ class Replay:
 
     def expect(self, socket, what):
         if what == "nothing":
-            # whatever another socket of the address receives, this one's own answers come behind it
+            # The answer to this comes the whole way round, behind all that the broker has for this socket, whether
+            # it receives or not; and the room's messages, on their own way, are faster than both.
+            socket.send({"type": "typing", "room": self.chat.room, "ref": "round"})
+            event = socket.next()
+            assert event.get("ref") == "round" if isinstance(event, Frame) else False, event
             socket.sync()
             return
         event = socket.next()
