@@ -12,7 +12,7 @@ import re
 import pytest
 
 from harness.broker import SANITIZE
-from harness.dialogue import FACTOR, wait_for
+from harness.dialogue import FACTOR, TIMEOUT, wait_for
 from harness.front_end import Page
 from test_original import distribuida
 
@@ -73,7 +73,15 @@ class Crowd:
     async def live(self, seconds, *more):
         end = self.loop.time() + seconds
         await asyncio.gather(*(what(page, end) for page in self.pages.values() for what in (self.choose, self.send)), *more)
+        await self.settle()
+
+    async def settle(self):
+        """Until everything that was closed has dialled again and is open."""
         await asyncio.sleep(QUIET)
+        end = self.loop.time() + TIMEOUT
+        while any(s.state != "open" for page in self.pages.values() for s in page.sockets):
+            assert self.loop.time() < end, collections.Counter(s.state for page in self.pages.values() for s in page.sockets)
+            await asyncio.sleep(0.05)
 
     async def open(self):
         for page in self.pages.values():
@@ -82,7 +90,7 @@ class Crowd:
         # one choice, so that each page has a socket that it does not close at the next
         for page in self.pages.values():
             page.choose()
-        await asyncio.sleep(QUIET)
+        await self.settle()
 
     async def back(self, user, since):
         while not self.pages[user].open_sockets():
@@ -142,7 +150,6 @@ class Crowd:
         """Nobody was closed, and nothing is open that is not somebody's socket."""
         for page in self.pages.values():
             assert not page.closes, (page.address, page.closes)
-            assert all(s.state == "open" for s in page.sockets)
         live = self.sockets()
 
         def counted():

@@ -36,6 +36,8 @@ class Socket:
         code = None
         try:
             reader, self.writer = await asyncio.open_connection("127.0.0.1", port)
+            if self.state == CLOSED:
+                raise ConnectionAbortedError
             self.writer.write(("GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                                "Sec-WebSocket-Key: %s\r\nSec-WebSocket-Version: 13\r\nOrigin: http://front.example\r\n\r\n"
                                % (path, port, base64.b64encode(os.urandom(16)).decode())).encode())
@@ -55,7 +57,7 @@ class Socket:
                     if self.state == OPEN:
                         self._write(8, payload[:2])
             await reader.read()  # the server ends the connection
-        except (OSError, EOFError, asyncio.CancelledError):
+        except (OSError, EOFError):
             pass
         finally:
             self.state = CLOSED
@@ -93,8 +95,6 @@ class Socket:
         self.state = CLOSED
         if self.writer is not None:
             self.writer.transport.abort()
-        else:
-            self.task.cancel()
 
 
 class Page:
