@@ -80,8 +80,8 @@ struct session *session_open(struct sessions *all, struct lws *wsi, const struct
 		session_close(s, CLOSE_BAD_ADDRESS, fault);
 		return s;
 	}
-	if (!sessions_add_identity(s, &params->identity) || !keep_params(s, params) ||
-	    !session_make_client_id(s)) {
+	if (!sessions_add_identity(s, &params->identity) || !sessions_start_latest(b, s->who) ||
+	    !keep_params(s, params) || !session_make_client_id(s)) {
 		session_close(s, CLOSE_INTERNAL, "out of memory");
 		return s;
 	}
@@ -93,9 +93,13 @@ struct session *session_open(struct sessions *all, struct lws *wsi, const struct
 	if (s->device != NULL)
 		replace_device(s);
 	if (s->who->count > b->settings.max_sessions_per_user) {
-		session_close(s, CLOSE_TOO_MANY, "too many sessions of this address");
-		return s;
+		/* where only the newest receives, refusing that one would leave the person without */
+		struct session *spare = b->settings.sessions_latest ? session_oldest_other(s) : NULL;
+		session_close(spare != NULL ? spare : s, CLOSE_TOO_MANY, "too many sessions of this address");
+		if (spare == NULL)
+			return s;
 	}
+	sessions_choose(all, s->who);
 	mqtt_link_open(&b->links, &s->link, &session_link_owner);
 	return s;
 }
@@ -146,9 +150,11 @@ void session_close(struct session *s, enum close_code code, const char *reason)
 	log_end(s, code, reason);
 	s->bridge->sessions.closed_total++;
 	uncount(s);
-	if (code == CLOSE_TOO_SLOW || code == CLOSE_GOING_AWAY)
-		outbox_clear(
-		    &s->outbox); /* the reader would not take it; what is said before other ends still leaves */
+	if (code == CLOSE_TOO_SLOW || code == CLOSE_GOING_AWAY) {
+		/* the reader would not take it; what is said before other ends still leaves */
+		session_hand_on(s);
+		outbox_clear(&s->outbox);
+	}
 	if (!owes_publishes(s))
 		mqtt_link_close(&s->link);
 	put_on_closing_list(s, s->bridge->loop.now_ms + CLOSE_WAIT_MS);
@@ -265,6 +271,7 @@ static void stop_sending(struct session *s, unsigned code, const char *reason)
 	}
 	s->state = SESSION_GONE;
 	uncount(s);
+	session_hand_on(s);
 	outbox_clear(&s->outbox);
 	put_on_closing_list(s, s->bridge->loop.now_ms + LINGER_MS);
 }
