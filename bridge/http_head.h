@@ -54,6 +54,9 @@ enum http_head_result http_head_parse(const char *bytes, size_t n, struct http_h
 /* Does a comma-separated list (ASCII case-insensitive tokens) hold the token? */
 bool http_list_has(struct http_span list, const char *token);
 
+/* The first entry of such a list that is one of the names (the last one is NULL), exactly; NULL: none is. */
+const char *http_list_first(struct http_span list, const char *const *names);
+
 bool http_span_is(struct http_span s, const char *text);
 
 /* Undoes %xx once; '+' stays '+'. n is the length of raw, which is at most the space at out.
