@@ -149,7 +149,7 @@ class Mqtt(Dialogue):
     counter = 0
 
     def __init__(self, broker, user=None, version=5, client_id=None, password=None, clean=True,
-                 will=None, unix=None, properties=None, keepalive=60, session_expiry=None):
+                 will=None, unix=None, properties=None, keepalive=60, session_expiry=None, transport=None):
         Mqtt.counter += 1
         self.broker = broker
         self.user = user
@@ -162,7 +162,9 @@ class Mqtt(Dialogue):
         self.mid = 0
         self.closed = None
         self.presence = False
-        if unix:
+        if transport:
+            self.socket = transport
+        elif unix:
             self.socket = socket.socket(socket.AF_UNIX)
             self.socket.settimeout(TIMEOUT)
             self.socket.connect(unix)
