@@ -129,7 +129,7 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
 			on_receive(wsi, c, in, len);
 		return 0;
 	case LWS_CALLBACK_RECEIVE_PONG:
-		if (c->of != NULL)
+		if (c->of != NULL && c->endpoint->pong != NULL)
 			c->endpoint->pong(c->of);
 		return 0;
 	case LWS_CALLBACK_SERVER_WRITEABLE:

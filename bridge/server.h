@@ -39,7 +39,7 @@ struct endpoint {
 	/* The upgrade is done. u is borrowed. NULL: out of memory, the connection ends. */
 	void *(*open)(struct bridge *b, struct lws *wsi, const struct upgrade *u);
 	void (*receive)(void *of, const struct message_piece *piece);
-	void (*pong)(void *of);
+	void (*pong)(void *of);      /* NULL: it sends no pings */
 	void (*writeable)(void *of); /* the socket takes bytes again */
 	/* Its close frame has come: nothing may follow our answer to it. */
 	void (*peer_closes)(void *of, unsigned code);

@@ -5,6 +5,8 @@
 
 #include <errno.h>
 #include <libwebsockets.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -46,12 +48,8 @@ static void stop_reading(struct tunnel *t)
 
 static void read_on(struct tunnel *t)
 {
-	if (!t->rx_stopped || t->wsi == NULL || t->state != TUNNEL_OPEN || lws_rx_flow_control(t->wsi, 1) != 0)
-		return;
-	t->rx_stopped = false;
-	/* whatever the client has said meanwhile, a pong included, is still to be read */
-	t->last_rx_ms = t->bridge->loop.now_ms;
-	t->ping_ms = 0;
+	if (t->rx_stopped && t->wsi != NULL && t->state == TUNNEL_OPEN && lws_rx_flow_control(t->wsi, 1) == 0)
+		t->rx_stopped = false;
 }
 
 /* ---- ending ----------------------------------------------------------------------------- */
@@ -221,7 +219,6 @@ static const char *keep(struct tunnel *t, const uint8_t *bytes, size_t n)
 static void on_receive(void *of, const struct message_piece *piece)
 {
 	struct tunnel *t = of;
-	t->last_rx_ms = t->bridge->loop.now_ms;
 	if (leaving(t))
 		return;
 	if (!piece->binary) {
@@ -356,6 +353,18 @@ static void connect_next(struct tunnels *all)
 		(void)uv_timer_start(&all->retry, on_retry, RETRY_MS, 0);
 }
 
+/* No WebSocket pings: Paho's clients for Python, C and Java answer them with a frame that is not masked, or
+ * not at all. MQTT has a keepalive of its own, by which the broker notices who is gone; the kernel notices
+ * whose machine is gone, also for clients without one (TCP_USER_TIMEOUT, which the acceptor has set, says
+ * when). */
+static void watch_peer(int fd, const struct bridge_settings *s)
+{
+	int on = 1, idle_s = (int)(s->ping_interval_ms / 1000), interval_s = (int)(s->ping_timeout_ms / 1000);
+	(void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof idle_s);
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s, sizeof interval_s);
+}
+
 static void *on_open(struct bridge *b, struct lws *wsi, const struct upgrade *u)
 {
 	struct tunnels *all = &b->tunnels;
@@ -366,8 +375,9 @@ static void *on_open(struct bridge *b, struct lws *wsi, const struct upgrade *u)
 	t->bridge = b;
 	t->wsi = wsi;
 	t->number = ++all->opened_total;
-	t->opened_ms = t->last_rx_ms = b->loop.now_ms;
+	t->opened_ms = b->loop.now_ms;
 	memcpy(t->address, u->address, sizeof t->address);
+	watch_peer((int)lws_get_socket_fd(wsi), &b->settings);
 	DL_APPEND(all->first, t);
 	all->count++;
 	log_line(LOG_LEVEL_INFO, "tunnel %llu from %s opened", (unsigned long long)t->number, t->address);
@@ -380,34 +390,13 @@ static void *on_open(struct bridge *b, struct lws *wsi, const struct upgrade *u)
 	return t;
 }
 
-/* ---- pings, deadlines -------------------------------------------------------------------- */
-
-static void check_alive(struct tunnel *t)
-{
-	const struct bridge_settings *settings = &t->bridge->settings;
-	uint64_t now = t->bridge->loop.now_ms;
-	static const uint8_t ping[] = {0x89, 1, 'p'}; /* empty pings: no callback for the pong */
-	if (t->rx_stopped || lws_partial_buffered(t->wsi)) {
-		t->ping_ms = 0; /* no answer can be seen, or none can be asked for; the kernel ends what is dead */
-	} else if (t->ping_ms != 0) {
-		if (t->last_rx_ms > t->ping_ms)
-			t->ping_ms = 0;
-		else if (now - t->ping_ms >= settings->ping_timeout_ms)
-			tunnel_close(t, CLOSE_INTERNAL, "no answer to a ping");
-	} else if (now - t->last_rx_ms >= settings->ping_interval_ms) {
-		t->ping_ms = now;
-		if (lws_write(t->wsi, (unsigned char *)(uintptr_t)ping, sizeof ping, LWS_WRITE_RAW) < 0)
-			tunnel_close(t, CLOSE_GOING_AWAY, "the connection is gone");
-	}
-}
+/* ---- deadlines --------------------------------------------------------------------------- */
 
 static void look_at(struct tunnel *t)
 {
 	static struct log_limit limit;
 	uint64_t now = t->bridge->loop.now_ms;
-	if (t->state == TUNNEL_OPEN) {
-		check_alive(t);
-	} else if (t->state == TUNNEL_WAITING && now >= t->opened_ms + TUNNEL_CONNECT_MS) {
+	if (t->state == TUNNEL_WAITING && now >= t->opened_ms + TUNNEL_CONNECT_MS) {
 		drop_broker(t);
 		tunnel_close(t, CLOSE_BROKER_AWAY, "the broker is away, try again");
 	} else if (leaving(t)) {
@@ -453,13 +442,6 @@ void tunnels_stop(struct tunnels *all)
 
 /* ---- the WebSocket's callbacks ------------------------------------------------------------ */
 
-static void on_pong(void *of)
-{
-	struct tunnel *t = of;
-	t->last_rx_ms = t->bridge->loop.now_ms;
-	t->ping_ms = 0;
-}
-
 static void on_peer_closes(void *of, unsigned code)
 {
 	end(of, TUNNEL_GONE, code, "by the client");
@@ -484,7 +466,6 @@ const struct endpoint tunnel_endpoint = {
     .subprotocol_required = true,
     .open = on_open,
     .receive = on_receive,
-    .pong = on_pong,
     .writeable = on_writeable,
     .peer_closes = on_peer_closes,
     .gone = on_gone,

@@ -55,8 +55,8 @@ struct tunnel {
 	bool due;         /* to be visited at the end of the round */
 	uint8_t *pending; /* from the client, not taken by the broker yet */
 	size_t pending_len, pending_off;
-	uint64_t from_client, to_client;         /* bytes */
-	uint64_t opened_ms, last_rx_ms, ping_ms; /* ping_ms 0: none unanswered */
+	uint64_t from_client, to_client; /* bytes */
+	uint64_t opened_ms;
 	uint64_t close_by_ms, linger_by_ms;
 	uint16_t close_code;
 	const char *close_reason;
