@@ -75,6 +75,14 @@ def test_subprotocols(chat, asked, answered):
     chat.tunnel(A, transport=tunnel).alive()
 
 
+def test_mqtt_31(chat):
+    """The oldest one, by its own subprotocol and name."""
+    tunnel = Tunnel(chat, subprotocol="mqttv3.1")
+    connect = string("MQIsdp") + b"\x03\x02\0\x3c" + string("old")
+    tunnel.sendall(bytes([0x10, len(connect)]) + connect)
+    assert tunnel.recv(4) == b"\x20\x02\0\0"
+
+
 @pytest.mark.parametrize("asked", [None, "", "chat", "MQTT", "mqttv5", "mqttv3", "bearer", "mqtt;q=1", "m qtt"])
 def test_no_subprotocol_of_ours(chat, asked):
     refused(400, "no_subprotocol", lambda: Tunnel(chat, subprotocol=asked))
