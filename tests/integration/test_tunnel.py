@@ -16,12 +16,11 @@ import pytest
 from harness.broker import SANITIZE, mosquitto_version, running
 from harness.dialogue import FACTOR, TIMEOUT, wait_for
 from harness.tunnel import CONTINUATION, CUTS, Tunnel
-from harness.websocket import BINARY, PING, TEXT, HttpAnswer, RawWs
+from harness.websocket import BINARY, CLOSE, PING, TEXT, HttpAnswer, RawWs
 from harness.wire import PINGRESP, string, varint
 
 A, B, C = "alice@example.com", "bob@example.com", "carol@example.com"
 NOT_AUTHORIZED, BAD_USER_OR_PASSWORD, PACKET_TOO_LARGE = 0x87, 0x86, 0x95
-TCP_REPAIR = 19
 REFUSED = {4: (4, 5), 5: (NOT_AUTHORIZED, BAD_USER_OR_PASSWORD)}
 
 
@@ -289,6 +288,24 @@ def test_last_words(chat, way):
     wait_for(lambda: re.search(r"Client %s disconnected" % client.client_id, chat.log()), "a clean end")
 
 
+def test_last_words_of_a_client_that_does_not_read(chat):
+    """The broker still has much for it, which must not keep it from reading what the client said last."""
+    chat.allow("dropped")
+    reader = chat.mqtt(B)
+    reader.subscribe("last/#")
+    client = chat.tunnel(A, 4, transport=Tunnel(chat, receive_buffer=4096))
+    client.subscribe("other/#", qos=0)
+    for n in range(15000):
+        reader.publish("other/t", b"x" * 1000, qos=0)
+    reader.alive()
+    for n in range(20):
+        client.socket.sendall(publish_packet("last/words", b"%d" % n))
+    client.socket.sendall(b"\xe0\0")
+    client.socket.raw.send_bytes(client.socket.raw.frame(CLOSE, b"\x03\xe8"))
+    assert [reader.next().raw for _ in range(20)] == [b"%d" % n for n in range(20)]
+    wait_for(lambda: re.search(r"Client %s disconnected" % client.client_id, chat.log()), "a clean end")
+
+
 def test_the_broker_ends_the_connection(chat):
     """A take-over: the older one is told by the broker, then by a close frame."""
     first = chat.tunnel(A, client_id="same")
@@ -296,6 +313,23 @@ def test_the_broker_ends_the_connection(chat):
     assert first._wait(99) is None and first.closed.code in (None, 0x8E)
     first.socket.expect_close(1000)
     chat.wait_log(r"tunnel 1 .* closed: 1000 the broker has ended the connection")
+
+
+def test_the_brokers_last_words(chat):
+    """What is on its way to a slow client when the broker hangs up comes first, whole, and then the close frame."""
+    chat.allow("dropped")
+    client = chat.tunnel(A, 4, client_id="same", transport=Tunnel(chat, receive_buffer=4096))
+    client.subscribe("other/#", qos=0)
+    writer = chat.mqtt(B, 4)
+    for n in range(15000):
+        writer.publish("other/t", numbered(n, 1000), qos=0)
+    writer.alive()
+    chat.tunnel(A, client_id="same").alive()
+    frames, _ = client.drain_until_close(None, timeout=60 * FACTOR)
+    for n, frame in enumerate(frames):
+        check_numbered(frame.raw, n)
+    assert len(frames) > 100
+    assert client.socket.closed == (1000, "the broker has ended the connection")
 
 
 def test_broker_away(brokers):
@@ -344,6 +378,24 @@ def test_text_frames(chat):
     chat.wait_log(r"tunnel 1 .* closed: 1003 binary frames only")
 
 
+def test_a_close_frame_never_comes_inside_another(chat):
+    """The client has not taken all of a frame when it makes a mistake: the rest of that comes first."""
+    chat.allow("dropped")
+    client = chat.tunnel(A, 4, transport=Tunnel(chat, receive_buffer=4096))
+    client.subscribe("other/#", qos=0)
+    writer = chat.mqtt(B, 4)
+    for n in range(15000):
+        writer.publish("other/t", numbered(n, 1000), qos=0)
+    writer.alive()
+    client.socket.raw.send_frame(TEXT, b"x")
+    # Its end in the broker tells that the bridge has got it.
+    chat.wait_log("Client %s (disconnected|closed)" % client.client_id)
+    frames, _ = client.drain_until_close(None, timeout=60 * FACTOR)
+    for n, frame in enumerate(frames):
+        check_numbered(frame.raw, n)
+    assert client.socket.closed == (1003, "binary frames only")
+
+
 def test_frames_against_the_rules(chat):
     for frame, code in ((dict(opcode=BINARY, payload=b"x", mask=False), 1002), (dict(opcode=BINARY, rsv=4), 1002),
                         (dict(opcode=CONTINUATION, payload=b"x"), 1002), (dict(opcode=3), 1002)):
@@ -377,19 +429,23 @@ def test_no_pings_of_ours(brokers):
     client.expect_pong(b"mine")
 
 
-def test_a_machine_that_vanishes(brokers):
-    """No FIN, no MQTT keepalive: the kernel's probes find out, and the will is said."""
-    chat = brokers(options={"ping_interval": "1s", "ping_timeout": "1s", "outbox_seconds": "1s"})
-    reader = chat.mqtt(B)
-    reader.subscribe("other/#")
-    gone = chat.tunnel(A, keepalive=0, will=("other/will", b"gone", 1, False))
-    try:
-        gone.socket.raw.socket.setsockopt(socket.IPPROTO_TCP, TCP_REPAIR, 1)
-    except PermissionError:
-        pytest.skip("needs CAP_NET_ADMIN to close a socket in silence")
-    gone.socket.close()
-    assert reader.next(20 * FACTOR).raw == b"gone"
-    chat.wait_log("tunnel 1 .* closed: 1006 connection lost")
+def test_the_kernel_probes_an_idle_client(brokers):
+    """Which finds out that a machine has vanished, also where MQTT's keepalive is off."""
+    chat = brokers(options={"ping_interval": "7s"})
+    client = chat.tunnel(A, keepalive=0)
+    port = client.socket.raw.socket.getsockname()[1]
+
+    def timer():
+        """(2: keepalive, seconds until then) of the server's end, as the kernel tells."""
+        with open("/proc/net/tcp") as f:
+            for line in f:
+                fields = line.split()
+                if fields[1].endswith(":%04X" % chat.ws_port) and fields[2].endswith(":%04X" % port):
+                    kind, ticks = fields[5].split(":")
+                    return int(kind, 16), int(ticks, 16) / os.sysconf("SC_CLK_TCK")
+        return None
+    kind, seconds = wait_for(lambda: timer() if timer() and timer()[0] == 2 else None, timer)
+    assert 0 < seconds <= 7.1
 
 
 # who may
