@@ -56,6 +56,11 @@ def publish_packet(topic, payload):
     return b"\x30" + varint(len(body)) + body
 
 
+def wait_left(chat, client, how="(disconnected|closed)"):
+    """In the broker's words, of 2.0 or 2.1; "disconnected." alone: by DISCONNECT."""
+    chat.wait_log(r"Client %s (\[.*\] )?%s" % (client.client_id, how))
+
+
 def drain(client, n):
     for _ in range(n):
         frame = client.next(60 * FACTOR)
@@ -258,7 +263,7 @@ def test_wills(chat, way):
     else:
         client.socket.expect_close(1000)
     chat.wait_log(r"tunnel 1 .* closed: %d " % (1006 if way == "cut" else 1000))
-    wait_for(lambda: re.search(r"Client %s (disconnected|closed)" % client.client_id, chat.log()), "the broker's end")
+    wait_left(chat, client)
     if way.startswith("DISCONNECT"):
         reader.expect_nothing()
     else:
@@ -285,7 +290,7 @@ def test_last_words(chat, way):
         os.kill(chat.pid, signal.SIGCONT)
     for n in range(20):
         check_numbered(reader.next().raw, n)
-    wait_for(lambda: re.search(r"Client %s disconnected" % client.client_id, chat.log()), "a clean end")
+    wait_left(chat, client, "disconnected[.]$")
 
 
 def test_last_words_of_a_client_that_does_not_read(chat):
@@ -303,7 +308,7 @@ def test_last_words_of_a_client_that_does_not_read(chat):
     client.socket.sendall(b"\xe0\0")
     client.socket.raw.send_bytes(client.socket.raw.frame(CLOSE, b"\x03\xe8"))
     assert [reader.next().raw for _ in range(20)] == [b"%d" % n for n in range(20)]
-    wait_for(lambda: re.search(r"Client %s disconnected" % client.client_id, chat.log()), "a clean end")
+    wait_left(chat, client, "disconnected[.]$")
 
 
 def test_the_broker_ends_the_connection(chat):
@@ -389,7 +394,7 @@ def test_a_close_frame_never_comes_inside_another(chat):
     writer.alive()
     client.socket.raw.send_frame(TEXT, b"x")
     # Its end in the broker tells that the bridge has got it.
-    chat.wait_log("Client %s (disconnected|closed)" % client.client_id)
+    wait_left(chat, client)
     frames, _ = client.drain_until_close(None, timeout=60 * FACTOR)
     for n, frame in enumerate(frames):
         check_numbered(frame.raw, n)
