@@ -17,6 +17,7 @@
 #include "bridge/session.h"
 #include "bridge/sync.h"
 #include "bridge/tunnel.h"
+#include "bridge/web_files.h"
 #include "common/settings.h"
 
 struct bridge {
@@ -31,6 +32,7 @@ struct bridge {
 	struct server server;
 	struct acceptor acceptor;
 	struct history_reader history;
+	struct web_files web;
 	uv_poll_t control; /* end of file on it means that the broker is gone */
 	bool stopping;
 	uint64_t stop_by_ms;

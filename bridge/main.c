@@ -168,6 +168,7 @@ int main(int argc, char **argv)
 	if (!read_settings(&bridge.settings))
 		return 1;
 	raise_descriptor_limit();
+	web_files_load(&bridge.web, bridge.settings.web_root);
 	if (!start(&bridge))
 		return 1;
 	if (write(SETTINGS_CONTROL_FD, "ready\n", 6) != 6) {
@@ -176,6 +177,7 @@ int main(int argc, char **argv)
 	}
 	(void)uv_run(&bridge.loop.uv, UV_RUN_DEFAULT);
 	history_reader_end(&bridge.history);
+	web_files_free(&bridge.web);
 	server_end(&bridge.server);
 	loop_end(&bridge.loop);
 	explicit_bzero(&bridge.settings, sizeof bridge.settings);

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #define HEAD_FIRST_BYTES 1024
@@ -57,10 +58,12 @@ void visitor_free(struct visitor *v, bool keep_fd)
 /* Reads and forgets, so that closing does not reset the connection before the answer has arrived. */
 static void finish(struct visitor *v)
 {
-	char sink[4096];
+	static char sink[65536];
 	for (;;) {
 		ssize_t n = recv(v->watcher.fd, sink, sizeof sink, MSG_DONTWAIT);
-		if (n > 0 || (n < 0 && errno == EINTR))
+		if (n > 0)
+			v->sunk += (uint32_t)n;
+		if ((n > 0 && v->sunk <= VISITOR_SINK_MAX) || (n < 0 && errno == EINTR))
 			continue;
 		if (n < 0 && errno == EAGAIN)
 			return;
@@ -118,9 +121,10 @@ static void answer_with(struct visitor *v, const struct http_answer *answer)
 	struct acceptor *a = v->acceptor;
 	struct http_answer given = *answer;
 	if (given.body != NULL && !given.head_only && a->answer_bytes + given.body->len > ANSWERS_BYTES_MAX) {
-		given.status = &http_overloaded;
-		given.body = NULL;
+		given = (struct http_answer){
+		    .status = &http_overloaded, .origins = answer->origins, .origin = answer->origin};
 	}
+	given.now = time(NULL);
 	size_t len = http_answer_format(&given, given.body != NULL ? given.body->len : 0, text, sizeof text);
 	v->answer = len > 0 ? malloc(len) : NULL;
 	if (v->answer == NULL) {
@@ -139,9 +143,14 @@ static void answer_with(struct visitor *v, const struct http_answer *answer)
 	send_answer(v);
 }
 
-static void refuse(struct visitor *v, const struct http_status *s)
+/* Without a body of its own. head: of the request, as far as it is known; NULL: not at all. */
+static void refuse(struct visitor *v, const struct http_status *s, const struct http_head *head)
 {
-	struct http_answer answer = {.status = s};
+	struct http_answer answer = {.status = s, .origins = v->acceptor->bridge->settings.allowed_origins};
+	if (head != NULL) {
+		answer.head_only = http_span_is(head->method, "HEAD");
+		answer.origin = head->origin;
+	}
 	answer_with(v, &answer);
 }
 
@@ -161,13 +170,13 @@ static bool key_valid(struct http_span key)
 	return true;
 }
 
-/* Would a session more leave enough descriptors for the others? */
 /* Sessions and tunnels cost the same: two descriptors here and one in the broker. */
 static uint32_t websockets(const struct bridge *b)
 {
 	return b->sessions.count + b->tunnels.count;
 }
 
+/* Would a session more leave enough descriptors for the others? */
 static bool descriptors_left(const struct bridge *b)
 {
 	struct rlimit limit;
@@ -197,12 +206,12 @@ static void upgrade(struct visitor *v, const struct http_head *head, const struc
 		log_limited(&full_limit, b->loop.now_ms, LOG_LEVEL_WARNING,
 		            "no room for more sessions (%u now; max_sessions and the limit of open files bound them)",
 		            websockets(b));
-		refuse(v, &http_overloaded);
+		refuse(v, &http_overloaded, head);
 		return;
 	}
 	struct upgrade *u = calloc(1, sizeof *u);
 	if (u == NULL) {
-		refuse(v, &http_overloaded);
+		refuse(v, &http_overloaded, head);
 		return;
 	}
 	u->endpoint = endpoint;
@@ -222,7 +231,7 @@ static void upgrade(struct visitor *v, const struct http_head *head, const struc
 	char *bytes = malloc(total);
 	if (bytes == NULL) {
 		free(u);
-		refuse(v, &http_overloaded);
+		refuse(v, &http_overloaded, head);
 		return;
 	}
 	memcpy(bytes, clean, (size_t)n);
@@ -289,7 +298,7 @@ static void choose_subprotocol(struct visitor *v, const struct http_head *head,
 {
 	const char *subprotocol = http_list_first(head->websocket_protocol, endpoint->subprotocols);
 	if (subprotocol == NULL && endpoint->subprotocol_required)
-		refuse(v, &http_no_subprotocol);
+		refuse(v, &http_no_subprotocol, head);
 	else
 		upgrade(v, head, endpoint, subprotocol);
 }
@@ -298,21 +307,22 @@ static void handle(struct visitor *v, const struct http_head *head)
 {
 	struct bridge *b = v->acceptor->bridge;
 	bool get = http_span_is(head->method, "GET");
+	bool options = http_span_is(head->method, "OPTIONS");
 	const struct endpoint *endpoint = endpoint_of(b, head);
-	if (!get && !http_span_is(head->method, "HEAD") && !http_span_is(head->method, "OPTIONS"))
-		refuse(v, &http_method_not_allowed);
+	if (!get && !options && !http_span_is(head->method, "HEAD"))
+		refuse(v, &http_method_not_allowed, head);
 	else if (head->has_body)
-		refuse(v, &http_bad_request);
+		refuse(v, &http_no_body, head);
 	else if (endpoint == NULL)
 		ask(v, head);
-	else if (!get)
-		refuse(v, &http_method_not_allowed);
-	else if (!head->upgrade_websocket || !http_span_is(head->websocket_version, "13"))
-		refuse(v, &http_upgrade_required);
-	else if (head->minor != 1 || !key_valid(head->websocket_key))
-		refuse(v, &http_bad_request);
+	else if (options)
+		refuse(v, &http_no_content, head);
+	else if (!get || !head->upgrade_websocket || !http_span_is(head->websocket_version, "13"))
+		refuse(v, &http_upgrade_required, head);
+	else if (!key_valid(head->websocket_key))
+		refuse(v, &http_bad_request, head);
 	else if (!http_origin_allowed(b->settings.allowed_origins, head->origin))
-		refuse(v, &http_forbidden_origin);
+		refuse(v, &http_forbidden_origin, head);
 	else
 		choose_subprotocol(v, head, endpoint);
 }
@@ -355,13 +365,13 @@ static void read_head(struct visitor *v)
 			handle(v, &head);
 			return;
 		case HTTP_HEAD_BAD:
-			refuse(v, &http_bad_request);
+			refuse(v, &http_bad_request, &head);
 			return;
 		case HTTP_HEAD_TOO_LARGE:
-			refuse(v, &http_head_too_large);
+			refuse(v, &http_head_too_large, &head);
 			return;
 		case HTTP_HEAD_VERSION:
-			refuse(v, &http_bad_version);
+			refuse(v, &http_bad_version, &head);
 			return;
 		}
 	}
@@ -416,10 +426,10 @@ struct visitor *visitor_new(struct acceptor *a, int fd)
 
 void visitor_refuse_busy(struct visitor *v)
 {
-	refuse(v, &http_too_many_requests);
+	refuse(v, &http_too_many_requests, NULL);
 }
 
 void visitor_refuse_full(struct visitor *v)
 {
-	refuse(v, &http_overloaded);
+	refuse(v, &http_overloaded, NULL);
 }

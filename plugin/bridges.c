@@ -161,6 +161,7 @@ static char *settings_line(size_t index)
 	s->session_expiry_s = o->session_expiry_s;
 	memcpy(s->device_key, device_key(), DEVICE_KEY_HEX + 1);
 	memcpy(s->history_file, o->history_file, sizeof(s->history_file));
+	memcpy(s->web_root, o->web_root, sizeof(s->web_root));
 	line = settings_to_line(s);
 	explicit_bzero(s, sizeof(*s));
 	free(s);

@@ -323,6 +323,17 @@ static const char *read_history_queue_bytes(const char *v, struct options *o)
 	           : "a size from 1m to 1024m is expected, such as 16m";
 }
 
+static const char *read_web_root(const char *v, struct options *o)
+{
+	o->web_off = strcmp(v, "off") == 0;
+	if (o->web_off)
+		return NULL;
+	if (v[0] != '/' || strlen(v) > WEB_ROOT_MAX)
+		return "an absolute path or `off` is expected";
+	memcpy(o->web_root, v, strlen(v) + 1);
+	return NULL;
+}
+
 static const struct {
 	const char *name;
 	reader read;
@@ -361,6 +372,7 @@ static const struct {
     {"history_messages", read_history_messages},
     {"history_sync", read_history_sync},
     {"history_queue_bytes", read_history_queue_bytes},
+    {"web_root", read_web_root},
 };
 
 #define KNOWN (sizeof(known) / sizeof(known[0]))

@@ -60,6 +60,8 @@ struct options {
 	uint32_t history_messages;
 	bool history_sync;
 	uint32_t history_queue_bytes;
+	bool web_off;                    /* no page */
+	char web_root[WEB_ROOT_MAX + 1]; /* "" = look for it (web_root.h) */
 };
 
 struct mosquitto_opt;

@@ -28,6 +28,7 @@
 #include "table.h"
 #include "typing.h"
 #include "users.h"
+#include "web_root.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -63,6 +64,22 @@ static void log_fault(const struct option_fault *fault, const struct broker_conf
 		         fault->reason);
 	else
 		log_line(MOSQ_LOG_ERR, "plugin_opt_%s %s: %s", fault->name, value, fault->reason);
+}
+
+/* Whose page it is; a default one may be missing, one that was asked for may not. */
+static bool find_web_root(const char *plugin_path, const struct broker_config *config)
+{
+	struct options *o = &state.options;
+	struct option_fault fault = {.name = "web_root", .value = o->web_root};
+	bool given = o->web_root[0] != '\0';
+
+	if (o->bridge_off || o->web_off || web_root_find(plugin_path, o->web_root, fault.reason))
+		return true;
+	if (given)
+		log_fault(&fault, config);
+	else
+		log_line(MOSQ_LOG_WARNING, "%s", fault.reason);
+	return !given;
 }
 
 static bool check_host(const struct host *host)
@@ -264,7 +281,7 @@ bool start_all(const struct mosquitto_opt *options, int count)
 		log_fault(&fault, config);
 		goto out;
 	}
-	ok = check_host(host) && check_config(config, &state.options);
+	ok = check_host(host) && check_config(config, &state.options) && find_web_root(host->plugin_path, config);
 	if (!ok)
 		goto out;
 	d = decide(&state.options, config);

@@ -14,7 +14,7 @@ A, B = "alice@example.com", "bob@example.com"
 
 NOT_IN_THIS_VERSION = [
     "token_key_file", "token_jwks_file", "token_issuer", "token_audience", "token_email_claim", "tls_cert_file",
-    "tls_key_file", "peers", "metrics", "web_root", "chat_config", "trusted_proxies",
+    "tls_key_file", "peers", "metrics", "chat_config", "trusted_proxies",
 ]
 
 
@@ -85,6 +85,7 @@ def test_the_line_is_named(brokers):
     ("history_messages", "0"), ("history_messages", "all"), ("history_messages", "-1"), ("history_messages", "1g"),
     ("history_messages", "99999999m"), ("history_sync", "yes"), ("history_sync", "ON"), ("history_sync", "full"),
     ("history_queue_bytes", "1k"), ("history_queue_bytes", "2g"), ("history_queue_bytes", "16mb"),
+    ("web_root", "web"), ("web_root", "./web"), ("web_root", "on"),
 ])
 def test_malformed_values(brokers, option, value):
     refuses(brokers, option, value)

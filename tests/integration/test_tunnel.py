@@ -98,10 +98,10 @@ def test_requests_that_are_no_upgrade(chat):
             (chat.http("GET", "/mqtt"), 426, "upgrade_required"),
             (chat.http("GET", "/mqtt", headers=[mqtt]), 426, "upgrade_required"),
             (chat.http("POST", "/mqtt", headers=[mqtt]), 405, "method_not_allowed"),
-            (chat.http("OPTIONS", "/mqtt", headers=[mqtt]), 405, "method_not_allowed"),
             (chat.http("GET", "/mqtt", headers=[mqtt, ("Content-Length", "3")], body=b"abc"), 400, "bad_request")):
         assert answer.status == status and answer.json["error"] == error, answer
-    assert chat.http("HEAD", "/mqtt").status == 405
+    assert chat.http("HEAD", "/mqtt").status == 426
+    assert chat.http("OPTIONS", "/mqtt").status == 204
     version = ("Sec-WebSocket-Version", "12")
     refused(426, "upgrade_required", lambda: Tunnel(chat, headers=[version]))
     refused(400, "bad_request", lambda: Tunnel(chat, headers=[("Sec-WebSocket-Key", "short")]))

@@ -63,6 +63,7 @@ static struct bridge_settings sample(void)
 	    .session_expiry_s = 300,
 	    .device_key = HEX64,
 	    .history_file = "/var/lib/mosquitto/chat.db",
+	    .web_root = "/usr/share/mosquitto-chat/web",
 	};
 }
 
