@@ -16,6 +16,7 @@
 #include "bridge/server.h"
 #include "bridge/session.h"
 #include "bridge/sync.h"
+#include "bridge/tunnel.h"
 #include "bridge/web_files.h"
 #include "common/cidr.h"
 #include "common/settings.h"
@@ -29,6 +30,7 @@ struct bridge {
 	struct sync sync;
 	struct roster roster;
 	struct sessions sessions;
+	struct tunnels tunnels;
 	struct server server;
 	struct acceptor acceptor;
 	struct history_reader history;

@@ -61,6 +61,9 @@ enum http_head_result http_head_parse(const char *bytes, size_t n, struct http_h
 /* Does a comma-separated list (ASCII case-insensitive tokens) hold the token? */
 bool http_list_has(struct http_span list, const char *token);
 
+/* The first entry of such a list that is one of the names (the last one is NULL), exactly; NULL: none is. */
+const char *http_list_first(struct http_span list, const char *const *names);
+
 /* Does an If-None-Match field ("*", or entity tags, weak ones too) hold the tag, which has its quotes? A
  * field that is malformed holds what stands before the fault. */
 bool http_etag_listed(struct http_span field, const char *etag);

@@ -91,12 +91,13 @@ static void on_stop_timer(uv_timer_t *timer)
 {
 	struct bridge *b = timer->data;
 	b->loop.now_ms = loop_now_ns() / 1000000u;
-	if (b->sessions.count > 0 && b->loop.now_ms < b->stop_by_ms)
+	if (b->sessions.count + b->tunnels.count > 0 && b->loop.now_ms < b->stop_by_ms)
 		return;
 	uv_close((uv_handle_t *)timer, NULL);
 	/* each lets go of what the next one owns */
 	server_stop(&b->server);
 	sessions_stop(&b->sessions);
+	tunnels_stop(&b->tunnels);
 	roster_stop(&b->roster);
 	rooms_stop(&b->rooms);
 	history_reader_stop(&b->history);
@@ -115,6 +116,7 @@ static void stop(struct bridge *b)
 	uv_close((uv_handle_t *)&b->control, NULL);
 	acceptor_stop(&b->acceptor);
 	sessions_close_all(&b->sessions, CLOSE_GOING_AWAY, "the server is shutting down");
+	tunnels_close_all(&b->tunnels, CLOSE_GOING_AWAY, "the server is shutting down");
 	timer.data = b;
 	if (uv_timer_init(&b->loop.uv, &timer) != 0 ||
 	    uv_timer_start(&timer, on_stop_timer, STOP_TICK_MS, STOP_TICK_MS) != 0)
@@ -185,6 +187,7 @@ static void on_round(void *user)
 	rooms_flush(&b->rooms);
 	sessions_flush(&b->sessions);
 	sessions_close_due(&b->sessions);
+	tunnels_visit_due(&b->tunnels);
 	mqtt_links_flush(&b->links);
 	server_feed(&b->server);
 }
@@ -204,7 +207,7 @@ static bool start(struct bridge *b)
 	if (!load_certificate(&b->settings) || !loop_start(&b->loop, on_round, b) ||
 	    !mqtt_links_start(&b->links, &b->loop, b->settings.broker_socket, b->settings.credential, identify) ||
 	    !server_start(&b->server, b) || !history_reader_start(&b->history, b) ||
-	    !roster_start(&b->roster, b) || !sessions_start(&b->sessions, b) ||
+	    !roster_start(&b->roster, b) || !sessions_start(&b->sessions, b) || !tunnels_start(&b->tunnels, b) ||
 	    !acceptor_start(&b->acceptor, b, SETTINGS_LISTEN_FD) || !rooms_start(&b->rooms, b))
 		return false;
 	b->control.data = b;

@@ -37,7 +37,9 @@
 #include <uthash.h>
 
 struct bridge;
+struct endpoint;
 struct lws;
+struct message_piece;
 
 #define PUBLISHES_IN_FLIGHT_MAX 16
 /* Joins and leaves of one session: each is work for the broker, whether anybody is in the room or not. */
@@ -177,6 +179,9 @@ struct sessions {
 	uint64_t opened_total, closed_total;
 };
 
+/* What a WebSocket of /ws/... is opened for. */
+extern const struct endpoint session_endpoint;
+
 bool sessions_start(struct sessions *all, struct bridge *b);
 void sessions_stop(struct sessions *all);
 
@@ -193,8 +198,7 @@ struct session *session_open(struct sessions *all, struct lws *wsi, const struct
                              const char *fault);
 
 /* The client's bytes: a piece of a message. */
-void session_receive(struct session *s, const uint8_t *bytes, size_t n, bool first, bool final, bool binary,
-                     size_t remaining);
+void session_receive(struct session *s, const struct message_piece *piece);
 
 /* ---- session_output.c ---- */
 

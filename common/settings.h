@@ -60,6 +60,7 @@ struct bridge_settings {
 	char topic_root[TOPIC_ROOT_MAX + 1];
 	char room[ROOM_MAX + 1]; /* where a session goes that names no room */
 	bool fanout_session;     /* false: one subscription per room and bridge */
+	bool mqtt;               /* /mqtt is a tunnel to the broker */
 	enum chat_language language;
 	char system_sender[SYSTEM_SENDER_MAX + 1];
 	char allowed_origins[ORIGINS_MAX + 1]; /* "*", or exact origins with commas, or "" for none */

@@ -86,6 +86,14 @@ static const char *read_fanout(const char *v, struct options *o)
 	return NULL;
 }
 
+static const char *read_mqtt(const char *v, struct options *o)
+{
+	if (strcmp(v, "on") != 0 && strcmp(v, "off") != 0)
+		return "`on` or `off` is expected";
+	o->mqtt = strcmp(v, "on") == 0;
+	return NULL;
+}
+
 static const char *read_other_topics(const char *v, struct options *o)
 {
 	if (strcmp(v, "allow") != 0 && strcmp(v, "defer") != 0)
@@ -375,6 +383,7 @@ static const struct {
     {"topic_root", read_topic_root},
     {"room", read_room},
     {"fanout", read_fanout},
+    {"mqtt", read_mqtt},
     {"other_topics", read_other_topics},
     {"auth", read_auth},
     {"allowed_origins", read_allowed_origins},
@@ -416,6 +425,7 @@ static const struct options defaults = {
     .bridges = 1,
     .topic_root = "chat",
     .room = "general",
+    .mqtt = true,
     .allowed_origins = "*", /* while authentication is off */
     .max_message_chars = 4000,
     .max_frame_bytes = 64 * 1024,

@@ -53,6 +53,7 @@ def test_the_line_is_named(brokers):
     ("topic_root", "#"), ("topic_root", "chat/"), ("topic_root", "/chat"), ("topic_root", "a//b"),
     ("topic_root", "$SYS"), ("topic_root", "a+b"), ("topic_root", "x" * 65), ("topic_root", "a b"),
     ("room", "General"), ("room", "x" * 65), ("room", "a/b"), ("room", "a b"),
+    ("mqtt", "yes"), ("mqtt", "On"), ("mqtt", "/mqtt"),
     ("fanout", "all"), ("fanout", "Shared"), ("fanout", "shared session"),
     ("other_topics", "deny"), ("other_topics", "yes"),
     ("auth", "token"), ("auth", "broker"), ("auth", "None"), ("auth", "off"),
@@ -153,6 +154,8 @@ def test_an_open_address_is_warned_of(brokers):
     broker = brokers(options={"bind_address": "0.0.0.0"})
     broker.wait_log(r"(?i)0\.0\.0\.0.*authentication|authentication.*0\.0\.0\.0|bind_address")
     broker.ws(A)
+    broker.wait_log(r"bind_address 0\.0\.0\.0 .* /mqtt .*plugin_opt_mqtt off")
+    assert "/mqtt" not in brokers(options={"bind_address": "0.0.0.0", "mqtt": "off"}).log()
     quiet = brokers()
     assert not re.search(r"(?i)bind_address", quiet.log())
 
