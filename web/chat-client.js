@@ -1,20 +1,19 @@
 /**
  * chat-client.js - a session with the chat server that outlives its connections. The interface: docs/web.md.
  *
- * Reading: each message once, in the order of its place (a room, or the inbox of direct messages). After a cut the
- *   server is asked for what was missed; `recovered` says where it could not give all.
- * Sending: a message is sent again, under the same ref, until it is answered, and counts once. The next one to a place
- *   waits for that, so that order survives a refusal for now. What was sent, but not confirmed while the server knows
- *   the ref, fails as `unconfirmed`.
- * All that is kept has a bound. One timer at a time, none after close(). No dependency, no global state.
+ * Reading: each message once, in the order of its place (a room, or the inbox). After a cut the server is asked for what
+ *   was missed; `recovered` says where it could not give all.
+ * Sending: a message is sent again, under the same ref, until it is answered. The next one to a place waits for that, so
+ *   that order survives a refusal. What is not confirmed while the server knows the ref fails as `unconfirmed`.
+ * Memory is bounded; one timer at a time, none after close(); no global state.
  */
 
 const STEADY_MS = 10_000; // open for so long: the back-off begins anew
 const HURRY_MS = 1_000; // between dials that the browser's events ask for
 const READY_MS = 20_000; // from dialing to the ready frame
-const IDLE_MS = 45_000; // silent: ask for a sign of life, as a page does not see pings
-const DEAD_MS = 10_000; // an answer is awaited, nothing comes; after half of it a sign of life is asked for
-const FAULTS = [1002, 1003, 1007, 1009]; // one side has a bug: redial at most five times in a row
+const IDLE_MS = 45_000; // silent: ask for a sign of life (pings are not seen)
+const DEAD_MS = 10_000; // an answer is awaited, nothing comes; ask for a sign of life after half of it
+const FAULTS = [1002, 1003, 1007, 1009]; // a bug: redial at most five times in a row
 
 const OUTBOX_MESSAGES = 200;
 const OUTBOX_BYTES = 256 * 1024;
@@ -31,19 +30,18 @@ const ZEROS = "0".repeat(16);
 
 const placeOf = ({ room }) => (room === undefined ? INBOX : "room:" + room);
 
-// Not crypto.randomUUID(), which plain http does not have.
+// crypto.randomUUID() is not there on plain http.
 const newRef = () => Array.from(crypto.getRandomValues(new Uint32Array(4)), (n) => n.toString(36)).join("-");
 
 /**
  * @typedef {{ id: string, sender: string, room?: string, to?: string, message: string, timestamp: string, own: boolean,
  *             replayed?: boolean }} Message
- * @typedef {"idle" | "connecting" | "open" | "waiting" | "refused" | "closed"} State
  * @typedef {string | (() => string | Promise<string>)} Token
  * @typedef {{ user: string, url?: string | URL, token?: Token, rooms?: string[], device?: string, echo?: boolean,
  *             events?: ("presence" | "typing")[], since?: string, connect?: boolean, WebSocket?: any }} Options
  */
 
-/** code: the server's error code, or outbox_full, unconfirmed, disconnected, timeout, closed. */
+/** code: the server's, or outbox_full, unconfirmed, disconnected, timeout, closed. */
 export class ChatError extends Error {
 	/** @param {string} code @param {string} [message] @param {string} [field] */
 	constructor(code, message = code, field) {
@@ -57,14 +55,13 @@ export class ChatError extends Error {
 /** Milliseconds to wait after failure number `attempt` (0, 1, …). @param {number} attempt @param {() => number} [random] */
 export const backoff = (attempt, random = Math.random) => random() * Math.min(30_000, 500 * 2 ** attempt);
 
-/** Milliseconds: never run backwards, and go on while the machine sleeps. */
+/** Never runs backwards, and goes on while the machine sleeps. */
 function steadyClock() {
-	const read = () => [Date.now(), performance.now()];
-	let last = read(), total = 0;
+	let date = Date.now(), tick = performance.now(), total = 0;
 	return () => {
-		const now = read();
-		total += Math.max(now[0] - last[0], now[1] - last[1], 0);
-		last = now;
+		total += Math.max(Date.now() - date, performance.now() - tick, 0);
+		date = Date.now();
+		tick = performance.now();
 		return total;
 	};
 }
@@ -77,9 +74,9 @@ function idAt(ms) {
 }
 
 /**
- * What has come, and where a replay has to begin. Places reach a client on different ways: the newest id of all is not
- * enough. A place's mark: all up to it has come there. The floor: all up to it has come everywhere, as it was the newest
- * five seconds of a visibly living connection ago. Acked ids move the floor only: acks may overtake messages.
+ * What has come, and where a replay has to begin. Places reach a client on different ways: the newest id is not enough.
+ * A place's mark: all up to it has come there. The floor: all up to it has come everywhere, as it was the newest five
+ * seconds of a visibly living connection ago. Acked ids move the floor only: acks may overtake messages.
  */
 class Progress {
 	floor;
@@ -91,7 +88,7 @@ class Progress {
 	life = 0; // milliseconds; a silence counts as one second
 	heardAt = 0;
 
-	/** A connection begins: what to pass as since. */
+	/** Returns what to pass as since. */
 	begin(places, now) {
 		const oldest = places.map((place) => this.marks.get(place) ?? "").sort()[0];
 		if (places.length > 1 && oldest > (this.floor ?? "")) this.floor = oldest;
@@ -132,9 +129,8 @@ class Progress {
 
 /** Events, each a CustomEvent: state, ready, message, sent, recovered, system, error, presence, typing. */
 export class ChatClient extends EventTarget {
-	/** @type {State} */ #state = "idle";
+	/** @type {"idle" | "connecting" | "open" | "waiting" | "refused" | "closed"} */ #state = "idle";
 	#options;
-	#base;
 	#user;
 	#now = steadyClock();
 	#seen = new Progress();
@@ -161,8 +157,6 @@ export class ChatClient extends EventTarget {
 		if (!options?.user) throw new TypeError("user is required");
 		this.#options = { events: ["presence", "typing"], WebSocket: globalThis.WebSocket, ...options };
 		this.#user = options.user;
-		this.#base = new URL(options.url ?? import.meta.url);
-		this.#base.protocol = this.#base.protocol.replace("http", "ws");
 		if (options.rooms?.length) this.#rooms = [...new Set(options.rooms)];
 		this.#seen.floor = options.since;
 		const { signal } = this.#ended, hurry = () => this.#hurry();
@@ -176,13 +170,13 @@ export class ChatClient extends EventTarget {
 	get user() { return this.#user; }
 	get rooms() { return [...(this.#rooms ?? [])]; }
 	get online() { return this.#online; }
-	get pending() { return this.#messages().length; }
+	get pending() { return [...this.#asks.values()].filter(({ kind }) => kind === "message").length; }
 
-	/** Dials now, unless connected or on the way; also when refused. */
+	/** Dials now, also when refused. */
 	connect() {
 		if (this.#state === "closed") throw new ChatError("closed");
 		this.#faults = 0;
-		if (this.#state !== "connecting" && this.#state !== "open") void this.#connect();
+		if (this.#state !== "connecting" && this.#state !== "open") this.#connect();
 	}
 
 	/** For good: what is pending fails as `closed`. */
@@ -203,7 +197,7 @@ export class ChatClient extends EventTarget {
 		return this.#ask("message", to === undefined ? "room:" + (room ?? "") : "to:" + to, { message, room, to, ref });
 	}
 
-	/** At most once a second for each target, while connected. @param {{ room?: string, to?: string }} [where] */
+	/** Once a second for each target, while connected. @param {{ room?: string, to?: string }} [where] */
 	typing({ room, to } = {}) {
 		const target = to ?? "room:" + room, now = this.#now();
 		if (this.#state !== "open" || now - (this.#typed.get(target) ?? -Infinity) < 1_000) return;
@@ -215,20 +209,20 @@ export class ChatClient extends EventTarget {
 	/** @param {string} room @returns {Promise<void>} */
 	join(room) {
 		const added = !this.#rooms?.includes(room);
-		// What the server refuses would spoil the next connect.
-		if (!/^[a-z0-9._-]{1,64}$/.test(room)) return Promise.reject(new ChatError("invalid_room"));
-		if (added && this.rooms.length >= 32) return Promise.reject(new ChatError("not_allowed", "too many rooms"));
+		// Else it would spoil the next connect.
+		const wrong = !/^[a-z0-9._-]{1,64}$/.test(room) ? "invalid_room" : added && this.rooms.length > 31 && "not_allowed";
+		if (wrong) return Promise.reject(new ChatError(wrong));
 		if (added) this.#rooms?.push(room);
 		return this.#ask("join", "rooms", { type: "join", room }, { added });
 	}
 
 	/** @param {string} room @returns {Promise<void>} */
 	leave(room) {
-		this.#rooms = this.#rooms?.filter((one) => one !== room);
+		this.#drop(room);
 		return this.#ask("leave", "rooms", { type: "leave", room });
 	}
 
-	/** A page: the newest before `before`, or the oldest after `after`; the oldest of it first.
+	/** A page, oldest first: the newest before `before`, or the oldest after `after`.
 	 *  @param {{ room?: string, with?: string, before?: string, after?: string, limit?: number }} [what]
 	 *  @returns {Promise<{ messages: Message[], complete: boolean }>} */
 	history(what = {}) {
@@ -236,14 +230,12 @@ export class ChatClient extends EventTarget {
 		return this.#ask("history", "pages", { ...what, type: "history", room }, { deadline: this.#now() + PAGE_MS });
 	}
 
-	/** Shows the server a new token; later connections show it, too. @param {Token} token @returns {Promise<void>} */
+	/** From now on this is the token. @param {Token} token @returns {Promise<void>} */
 	async renew(token) {
 		this.#options.token = token;
 		const text = typeof token === "function" ? await token() : token;
 		if (this.#state === "open") await this.#ask("token", "token", { type: "token", token: text });
 	}
-
-	// ---- the connection
 
 	#emit(type, detail) {
 		this.dispatchEvent(new CustomEvent(type, { detail }));
@@ -256,7 +248,7 @@ export class ChatClient extends EventTarget {
 
 	async #connect() {
 		const dial = ++this.#dial;
-		const { token, device, echo, events, WebSocket } = this.#options;
+		const { token, device, echo, events, WebSocket, url = import.meta.url } = this.#options;
 		this.#dialedAt = this.#now();
 		this.#become("connecting");
 		this.#plan();
@@ -275,9 +267,10 @@ export class ChatClient extends EventTarget {
 		if (device) query.set("device", device);
 		if (echo) query.set("echo", "1");
 		if (since) query.set("since", since);
-		const url = new URL("ws/" + encodeURIComponent(this.#user) + "?" + query, this.#base);
 		try {
-			socket = new WebSocket(url, text ? ["bearer", text] : []);
+			const address = new URL("ws/" + encodeURIComponent(this.#user) + "?" + query, url);
+			address.protocol = address.protocol.replace("http", "ws");
+			socket = new WebSocket(address, text ? ["bearer", text] : []);
 		} catch (error) {
 			return this.#lost(4100, String(error)); // neither address nor token can ever be right
 		}
@@ -298,11 +291,10 @@ export class ChatClient extends EventTarget {
 		if (this.#state === "open" && this.#now() - this.#openedAt >= STEADY_MS) this.#attempt = this.#faults = 0;
 		this.#faults = FAULTS.includes(code) ? this.#faults + 1 : 0;
 		this.#hangUp();
-		const sent = [...this.#asks].filter(([, ask]) => ask.sent);
-		if (code === 1009) sent.sort(([, a], [, b]) => b.bytes - a.bytes); // the largest was too large
+		const sent = [...this.#asks].filter(([, ask]) => ask.sent).sort(([, a], [, b]) => b.bytes - a.bytes);
 		for (const [ref, ask] of sent) {
 			ask.sent = false; // messages and joins go out again
-			if (code === 1009 && ask === sent[0][1]) this.#fail(ref, "too_long");
+			if (code === 1009 && ask === sent[0][1]) this.#fail(ref, "too_long"); // the largest it was
 			else if (ask.kind === "history") this.#fail(ref, "disconnected");
 			else if (ask.kind !== "message" && ask.kind !== "join") this.#done(ref);
 		}
@@ -316,7 +308,7 @@ export class ChatClient extends EventTarget {
 		this.#plan();
 	}
 
-	/** The browser is online again, or the page is seen again. */
+	/** Online again, or seen again. */
 	#hurry() {
 		const now = this.#now();
 		if (globalThis.document?.visibilityState === "hidden") return;
@@ -325,14 +317,14 @@ export class ChatClient extends EventTarget {
 		this.#plan();
 	}
 
-	/** Asks for a sign of life: joining a room that one is in changes nothing. */
+	/** A sign of life, please: to join a room that one is in changes nothing. */
 	#probe() {
 		const [room] = this.rooms;
 		if (this.#probeAt() === Infinity) return;
 		this.#ask("probe", "probe", { type: room ? "join" : "leave", room: room ?? "-" }).catch(() => {});
 	}
 
-	// ---- time: one timer, set to what is due next
+	// ---- the timer: set to what is due next
 
 	#probeAt() {
 		for (const ask of this.#asks.values()) if (ask.kind === "probe") return Infinity;
@@ -344,8 +336,8 @@ export class ChatClient extends EventTarget {
 		const now = this.#now();
 		let at = this.#redialAt;
 		if (this.#state === "connecting") at = this.#dialedAt + READY_MS;
-		if (this.#state === "open")
-			at = Math.min(this.#awaitedSince + DEAD_MS, this.#probeAt(), this.#sendAfter > now ? this.#sendAfter : Infinity);
+		if (this.#state === "open") at = Math.min(this.#awaitedSince + DEAD_MS, this.#probeAt());
+		if (this.#sendAfter > now) at = Math.min(at, this.#sendAfter);
 		for (const ask of this.#asks.values()) at = Math.min(at, ask.deadline);
 		if (at < Infinity) this.#timer = setTimeout(() => this.#tick(), Math.max(0, at - now));
 	}
@@ -354,30 +346,21 @@ export class ChatClient extends EventTarget {
 		const now = this.#now();
 		for (const [ref, ask] of this.#asks)
 			if (now >= ask.deadline) this.#fail(ref, ask.kind === "message" ? "unconfirmed" : "timeout");
-		if (this.#state === "waiting" && now >= this.#redialAt) return void this.#connect();
+		if (this.#state === "waiting" && now >= this.#redialAt) return this.#connect();
 		if (this.#state === "connecting" && now >= this.#dialedAt + READY_MS) return this.#lost(0, "no answer");
-		if (this.#state === "open") {
-			if (now >= this.#awaitedSince + DEAD_MS) return this.#lost(0, "silence");
-			if (now >= this.#probeAt()) this.#probe();
-			this.#pump();
-		}
+		if (now >= this.#awaitedSince + DEAD_MS) return this.#lost(0, "silence");
+		if (this.#state === "open" && now >= this.#probeAt()) this.#probe();
+		this.#pump();
 		this.#plan();
 	}
 
-	// ---- what goes out
-
-	#messages() {
-		return [...this.#asks.values()].filter(({ kind }) => kind === "message");
-	}
-
-	/** Sends body and awaits its answer; those of one lane go out in order. */
+	/** Sends body, in the order of its lane, and awaits the answer. */
 	#ask(kind, lane, body, more) {
 		const ref = (body.ref ??= newRef());
 		const bytes = new TextEncoder().encode(JSON.stringify(body)).length;
-		const messages = this.#messages();
-		const full = kind === "message"
-			? messages.length >= OUTBOX_MESSAGES || messages.reduce((n, ask) => n + ask.bytes, bytes) > OUTBOX_BYTES
-			: this.#asks.size - messages.length >= ASKED_MAX;
+		const alike = [...this.#asks.values()].filter((ask) => (ask.kind === "message") === (kind === "message"));
+		const full = kind !== "message" ? alike.length >= ASKED_MAX
+			: alike.length >= OUTBOX_MESSAGES || alike.reduce((n, ask) => n + ask.bytes, bytes) > OUTBOX_BYTES;
 		const wrong = this.#state === "closed" ? "closed" : full ? "outbox_full" : this.#asks.has(ref) && "invalid_ref";
 		if (wrong) return Promise.reject(new ChatError(wrong));
 		return new Promise((resolve, reject) => {
@@ -388,7 +371,7 @@ export class ChatClient extends EventTarget {
 		});
 	}
 
-	/** Sends what may go out now: of each lane the first, of pages the first four (the server's limit). */
+	/** Sends what may go out: of each lane the first, of pages the first four (the server's limit). */
 	#pump() {
 		if (this.#state !== "open") return;
 		const now = this.#now(), ahead = new Map();
@@ -417,12 +400,14 @@ export class ChatClient extends EventTarget {
 		return ask;
 	}
 
+	#drop(room) {
+		this.#rooms = this.#rooms?.filter((one) => one !== room);
+	}
+
 	#fail(ref, code, message, field) {
 		this.#asks.get(ref).reject(new ChatError(code, message, field));
 		this.#asks.delete(ref);
 	}
-
-	// ---- what comes in
 
 	#receive(frame) {
 		const dial = this.#dial;
@@ -439,7 +424,7 @@ export class ChatClient extends EventTarget {
 		else if (type === "ready") this.#ready(frame);
 		else if (type === "recovered") {
 			this.#seen.replaying.delete(place);
-			// Of an id made up here (idAt) the server can only say that it does not know it.
+			// An id made up here (idAt) is one that the server does not know.
 			const all = complete || (count < 1_000 && !!this.#seen.floor?.endsWith(ZEROS));
 			this.#emit("recovered", { room, inbox, complete: all, count });
 		} else if (type === "presence") {
@@ -469,17 +454,17 @@ export class ChatClient extends EventTarget {
 	#refused({ code, message, field, ref }) {
 		const ask = this.#asks.get(ref);
 		if (!ask) return this.#emit("error", { code, message, field, ref });
-		if (ask.kind !== "message" || !["rate_limited", "unavailable"].includes(code) || ask.retries >= RETRIES_MAX) {
-			if (ask.added) this.#rooms = this.#rooms?.filter((one) => one !== ask.body.room);
+		const later = code === "rate_limited" || code === "unavailable";
+		if (ask.kind !== "message" || !later || ask.retries >= RETRIES_MAX) {
+			if (ask.added) this.#drop(ask.body.room);
 			return this.#fail(ref, code, message, field);
 		}
-		// It was not accepted: its time begins anew. All wait, as the limit is one for all places.
+		// Not accepted: its time begins anew. All places wait, as the limit is one for all.
 		ask.sent = false;
 		ask.deadline = Infinity;
 		this.#sendAfter = this.#now() + 100 + backoff(ask.retries++);
 	}
 
-	/** In its rooms. */
 	#ready({ user, rooms }) {
 		const { replaying, floor } = this.#seen;
 		const changes = [...this.#asks].filter(([, ask]) => ask.lane === "rooms");
@@ -488,20 +473,18 @@ export class ChatClient extends EventTarget {
 			if (replaying.size > 0) for (const room of rooms) replaying.add(placeOf({ room }));
 			for (const ask of this.#asks.values()) if (ask.lane === "room:") ask.lane += ask.body.room = rooms[0];
 			for (const [, { kind, body }] of changes) {
-				this.#rooms = this.rooms.filter((one) => one !== body.room);
+				this.#drop(body.room);
 				if (kind === "join") this.#rooms.push(body.room);
 			}
 		}
-		// What was taken back meanwhile is not asked for.
 		for (const [ref, { kind, body }] of changes) if (this.rooms.includes(body.room) !== (kind === "join")) this.#done(ref);
 		this.#user = user;
 		this.#openedAt = this.#now();
 		this.#online.clear(); // who is there is said again
 		this.#become("open");
 		this.#emit("ready", { user, rooms });
-		if (this.#state !== "open") return;
 		for (const room of rooms) if (!this.rooms.includes(room)) this.leave(room).catch(() => {});
-		// An id to come back to: else what is said during a cut before the first message would be lost.
+		// An id to come back to, should a cut come before any message.
 		if (floor === undefined) this.history({ room: rooms[0], limit: 1 }).then(({ messages: [last] }) => {
 			const id = last?.id ?? idAt(Date.now() - 3_600_000);
 			if (!(id > this.#seen.floor)) this.#seen.floor = id;
