@@ -328,7 +328,7 @@ export class ChatClient extends EventTarget {
 
 	#probeAt() {
 		for (const ask of this.#asks.values()) if (ask.kind === "probe") return Infinity;
-		return this.#heardAt + (this.#awaitedSince < Infinity ? DEAD_MS / 2 : IDLE_MS);
+		return Math.min(this.#awaitedSince + DEAD_MS / 2, this.#heardAt + IDLE_MS);
 	}
 
 	#plan() {

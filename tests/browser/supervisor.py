@@ -1,0 +1,55 @@
+"""Runs chromedriver in a session of its own; when it ends, or who started this, everything in that session does.
+
+selenium stops chromedriver alone, and Chromium would outlive a test run that was killed.
+"""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+
+CHROMEDRIVER = os.environ.get("CHAT_CHROMEDRIVER", "/usr/bin/chromedriver")
+
+
+def others():
+    """Processes of this session but this one."""
+    for name in os.listdir("/proc"):
+        if not name.isdigit() or int(name) == os.getpid():
+            continue
+        try:
+            with open("/proc/%s/stat" % name) as f:
+                fields = f.read().rsplit(")", 1)[1].split()
+        except (OSError, IndexError):
+            continue
+        if int(fields[3]) == os.getpid() and fields[0] not in "ZX":
+            yield int(name)
+
+
+def end(*_):
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for _ in range(100):
+        left = list(others())
+        if not left:
+            break
+        for pid in left:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+    os._exit(0)
+
+
+def main():
+    parent = os.getppid()
+    os.setsid()
+    for one in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(one, end)
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+    if os.getppid() != parent:
+        return
+    subprocess.Popen([CHROMEDRIVER] + sys.argv[1:]).wait()
+    end()
+
+
+main()
