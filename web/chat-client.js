@@ -17,13 +17,13 @@ const FAULTS = [1002, 1003, 1007, 1009]; // a bug: redial at most five times in 
 
 const OUTBOX_MESSAGES = 200;
 const OUTBOX_BYTES = 256 * 1024;
-const ASKED_MAX = 64; // pages, joins, leaves without an answer
+const ASKED_MAX = 64; // pages, joins, leaves
 const PAGE_MS = 15_000;
 const CONFIRM_MS = 270_000; // the server knows a ref for 300 s
-const RETRIES_MAX = 8; // of a message refused for now
+const RETRIES_MAX = 8; // refused for now
 
 const KNOWN_MAX = 1_200; // ids of each place: a replay gives at most the newest 1000
-const SETTLED_MS = 5_000; // no way from the server is slower than another by more
+const SETTLED_MS = 5_000; // one way is slower than another by no more
 
 const INBOX = "inbox";
 const ZEROS = "0".repeat(16);
@@ -52,7 +52,7 @@ export class ChatError extends Error {
 	}
 }
 
-/** Milliseconds to wait after failure number `attempt` (0, 1, …). @param {number} attempt @param {() => number} [random] */
+/** Milliseconds after failure number `attempt` (0, 1, …). @param {number} attempt @param {() => number} [random] */
 export const backoff = (attempt, random = Math.random) => random() * Math.min(30_000, 500 * 2 ** attempt);
 
 /** Never runs backwards, and goes on while the machine sleeps. */
@@ -88,14 +88,14 @@ class Progress {
 	life = 0; // milliseconds; a silence counts as one second
 	heardAt = 0;
 
-	/** Returns what to pass as since. */
-	begin(places, now) {
+	since(places) {
 		const oldest = places.map((place) => this.marks.get(place) ?? "").sort()[0];
 		if (places.length > 1 && oldest > (this.floor ?? "")) this.floor = oldest;
-		this.replaying = new Set(this.floor && places);
-		this.samples = [];
-		this.heardAt = now;
 		return this.floor;
+	}
+
+	begin(now, replaying) {
+		Object.assign(this, { heardAt: now, replaying: new Set(replaying), samples: [] });
 	}
 
 	/** False when it was known. */
@@ -107,7 +107,7 @@ class Progress {
 		return true;
 	}
 
-	/** place: of a message that was delivered, not acked. */
+	/** place: of what was delivered, not acked. */
 	reach(id, place) {
 		this.floor ??= id;
 		if (id <= this.newest) return; // late (QoS 2), or on the slower way: no mark
@@ -170,6 +170,8 @@ export class ChatClient extends EventTarget {
 	get user() { return this.#user; }
 	get rooms() { return [...(this.#rooms ?? [])]; }
 	get online() { return this.#online; }
+	/** Where a later client may go on. */
+	get since() { return this.#seen.since(this.#places()); }
 	get pending() { return [...this.#asks.values()].filter(({ kind }) => kind === "message").length; }
 
 	/** Dials now, also when refused. */
@@ -230,11 +232,15 @@ export class ChatClient extends EventTarget {
 		return this.#ask("history", "pages", { ...what, type: "history", room }, { deadline: this.#now() + PAGE_MS });
 	}
 
-	/** From now on this is the token. @param {Token} token @returns {Promise<void>} */
+	/** The token from now on. @param {Token} token @returns {Promise<void>} */
 	async renew(token) {
 		this.#options.token = token;
 		const text = typeof token === "function" ? await token() : token;
 		if (this.#state === "open") await this.#ask("token", "token", { type: "token", token: text });
+	}
+
+	#places() {
+		return [INBOX, ...this.rooms.map((room) => placeOf({ room }))];
 	}
 
 	#emit(type, detail) {
@@ -259,8 +265,8 @@ export class ChatClient extends EventTarget {
 			return dial === this.#dial && this.#lost(0, String(error));
 		}
 		if (dial !== this.#dial) return;
-		const rooms = this.rooms;
-		const since = this.#seen.begin([INBOX, ...rooms.map((room) => placeOf({ room }))], this.#dialedAt);
+		const { rooms, since } = this;
+		this.#seen.begin(this.#dialedAt, since && this.#places());
 		// With any event the ready frame comes, so one is always asked for.
 		const query = new URLSearchParams({ events: events.includes("presence") ? "presence,typing" : "typing" });
 		if (rooms.length > 0) query.set("room", rooms.join());
@@ -317,7 +323,7 @@ export class ChatClient extends EventTarget {
 		this.#plan();
 	}
 
-	/** A sign of life, please: to join a room that one is in changes nothing. */
+	/** A sign of life, please: joining twice changes nothing. */
 	#probe() {
 		const [room] = this.rooms;
 		if (this.#probeAt() === Infinity) return;
@@ -424,7 +430,7 @@ export class ChatClient extends EventTarget {
 		else if (type === "ready") this.#ready(frame);
 		else if (type === "recovered") {
 			this.#seen.replaying.delete(place);
-			// An id made up here (idAt) is one that the server does not know.
+			// The server cannot know an id that was made up here.
 			const all = complete || (count < 1_000 && !!this.#seen.floor?.endsWith(ZEROS));
 			this.#emit("recovered", { room, inbox, complete: all, count });
 		} else if (type === "presence") {
@@ -470,7 +476,7 @@ export class ChatClient extends EventTarget {
 		const changes = [...this.#asks].filter(([, ask]) => ask.lane === "rooms");
 		if (!this.#rooms) {
 			this.#rooms = [...rooms];
-			if (replaying.size > 0) for (const room of rooms) replaying.add(placeOf({ room }));
+			if (replaying.size > 0) for (const place of this.#places()) replaying.add(place);
 			for (const ask of this.#asks.values()) if (ask.lane === "room:") ask.lane += ask.body.room = rooms[0];
 			for (const [, { kind, body }] of changes) {
 				this.#drop(body.room);

@@ -477,6 +477,17 @@ const cases = {
 		equal((await w.redial()).query.since, id(1));
 	},
 
+	async a_later_client_goes_on_where_this_one_was(w) {
+		const [chat, socket] = await w.open({ rooms: ["a"] });
+		equal(chat.since, undefined);
+		socket.message(1, "a"); socket.message(2, "inbox"); socket.message(3, "a");
+		equal(chat.since, id(2));
+		const [later, next] = await w.open({ rooms: ["a"], since: chat.since });
+		equal([next.query.since, later.since], [id(2), id(2)]);
+		next.message(3, "a");
+		equal(later.since, id(2), "not while the replay runs");
+	},
+
 	async a_replay_that_is_cut_moves_nothing(w) {
 		const [chat, socket] = await w.open({ rooms: ["a"], since: id(5) });
 		equal(socket.query.since, id(5));
