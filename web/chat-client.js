@@ -5,13 +5,13 @@
  *   was missed; `recovered` says where it could not give all.
  * Sending: a message is sent again, under the same ref, until it is answered. The next one to a place waits for that, so
  *   that order survives a refusal. What is not confirmed while the server knows the ref fails as `unconfirmed`.
- * Memory is bounded; one timer at a time, none after close(); no global state.
+ * Memory is bounded; one timer, none after close(); no global state.
  */
 
 const STEADY_MS = 10_000; // open for so long: the back-off begins anew
 const HURRY_MS = 1_000; // between dials that the browser's events ask for
 const READY_MS = 20_000; // from dialing to the ready frame
-const IDLE_MS = 45_000; // silent: ask for a sign of life (pings are not seen)
+const IDLE_MS = 45_000; // silent: ask for a sign of life
 const DEAD_MS = 10_000; // an answer is awaited, nothing comes; ask for a sign of life after half of it
 const FAULTS = [1002, 1003, 1007, 1009]; // a bug: redial at most five times in a row
 
@@ -30,7 +30,7 @@ const ZEROS = "0".repeat(16);
 
 const placeOf = ({ room }) => (room === undefined ? INBOX : "room:" + room);
 
-// crypto.randomUUID() is not there on plain http.
+// Plain http has no crypto.randomUUID().
 const newRef = () => Array.from(crypto.getRandomValues(new Uint32Array(4)), (n) => n.toString(36)).join("-");
 
 /**
