@@ -251,6 +251,16 @@ const cases = {
 		equal(w.last().messages.map((f) => f.message), ["g2", "o1", "d1", "g3"]);
 	},
 
+	async nothing_is_sent_before_it_is_in_its_rooms(w) {
+		const chat = w.make();
+		await w.clock.advance(0);
+		for (const asked of [chat.send({ message: "x" }), chat.history({ limit: 5 }), chat.join("y")]) outcome(asked);
+		chat.typing();
+		equal([chat.state, w.last().sent], ["connecting", []]);
+		w.last().ready();
+		equal(w.last().said.map((f) => f.type ?? f.message), ["x", "history", "join"]);
+	},
+
 	async written_before_the_room_is_known(w) {
 		const chat = w.make();
 		const sent = [chat.send({ message: "a" }), chat.send({ message: "b" })].map(outcome);
@@ -431,13 +441,15 @@ const cases = {
 	},
 
 	async since_counts_only_time_in_which_there_was_life(w) {
-		const [, socket] = await w.open({ rooms: ["a"] });
+		const [, socket] = await w.open({ rooms: ["a"], since: id(1) });
+		socket.recovered();
+		socket.message(8, "a");
+		await w.clock.advance(1_000);
 		socket.message(10, "a");
-		await w.clock.advance(3_000);
-		socket.message(11, "a"); // and dead from here on
-		await w.clock.advance(44_000);
+		await w.clock.advance(30_000); // the server stands still, with 9 for the inbox in its hands
+		socket.message(11, "a");
 		socket.end();
-		equal((await w.redial()).query.since, id(10));
+		equal((await w.redial()).query.since, id(1));
 	},
 
 	async acks_are_no_mark_of_a_place(w) {
