@@ -1,7 +1,6 @@
 """Chromium without a window, by selenium. Whatever it starts ends with it, also when the test run is killed."""
 
 import contextlib
-import json
 import os
 import shutil
 import sys
@@ -17,7 +16,7 @@ TIMEOUT = 20.0
 
 FLAGS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync", "--disable-default-apps", "--disable-dev-shm-usage",
-         "--disable-search-engine-choice-screen", "--force-color-profile=srgb", "--hide-scrollbars=false"]
+         "--disable-search-engine-choice-screen", "--force-color-profile=srgb"]
 
 
 class Browser:
@@ -48,7 +47,7 @@ class Browser:
     def _launcher(self):
         path = os.path.join(self.folder, "chromedriver")
         with open(path, "w") as f:
-            f.write('#!/bin/sh\nexec %s %s "$@"\n' % (sys.executable, SUPERVISOR))
+            f.write('#!/bin/sh\nexec %s %s %s "$@"\n' % (sys.executable, SUPERVISOR, self.folder))
         os.chmod(path, 0o755)
         return path
 
@@ -105,7 +104,3 @@ class Browser:
             if not os.path.exists(self.folder):
                 break
             time.sleep(0.05)
-
-
-def literal(value):
-    return json.dumps(value)

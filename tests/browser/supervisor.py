@@ -1,13 +1,16 @@
-"""Runs chromedriver in a session of its own; when it ends, or who started this, everything in that session does.
+"""supervisor.py FOLDER ARGUMENT...: runs chromedriver in a session of its own; when it ends, or who started this,
+everything in that session does, and the folder with the profile goes.
 
 selenium stops chromedriver alone, and Chromium would outlive a test run that was killed.
 """
 
 import ctypes
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import time
 
 CHROMEDRIVER = os.environ.get("CHAT_CHROMEDRIVER", "/usr/bin/chromedriver")
 
@@ -28,15 +31,22 @@ def others():
 
 def end(*_):
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    for _ in range(100):
+    end_by = time.monotonic() + 5
+    while time.monotonic() < end_by:
         left = list(others())
-        if not left:
-            break
         for pid in left:
             try:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 pass
+        try:
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        except ChildProcessError:
+            if not left:
+                break
+        time.sleep(0.01)
+    shutil.rmtree(sys.argv[1], ignore_errors=True)
     os._exit(0)
 
 
@@ -45,10 +55,12 @@ def main():
     os.setsid()
     for one in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(one, end)
-    ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+    libc = ctypes.CDLL(None)
+    libc.prctl(36, 1)  # PR_SET_CHILD_SUBREAPER
+    libc.prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
     if os.getppid() != parent:
         return
-    subprocess.Popen([CHROMEDRIVER] + sys.argv[1:]).wait()
+    subprocess.Popen([CHROMEDRIVER] + sys.argv[2:]).wait()
     end()
 
 
