@@ -37,7 +37,7 @@ RUN apt-get update \
     && groupmod -g 1883 mosquitto \
     && usermod -u 1883 -g 1883 -d /mosquitto/data mosquitto \
     && install -d -m 755 /mosquitto \
-    && install -d -o mosquitto -g root -m 775 /mosquitto/data /mosquitto/log /run/mosquitto
+    && install -d -o mosquitto -g root -m 770 /mosquitto/data /mosquitto/log /run/mosquitto
 COPY --from=build /out/ /
 LABEL org.opencontainers.image.title="mosquitto-chat" \
       org.opencontainers.image.description="A chat server: Eclipse Mosquitto with the mosquitto-chat plugin" \
