@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import signal
 import subprocess
 
@@ -43,6 +42,22 @@ def wait_page(chat, messages):
     wait_for(lambda: page(chat) == wanted, lambda: "%r in history, not %r" % (wanted, page(chat)))
 
 
+def own(folder, listener="/run/mosquitto/chat.sock", log="stderr", port=8000):
+    """A short configuration in that folder, mounted where the image has its own."""
+    folder.chmod(0o755)
+    (folder / "mosquitto.conf").write_text(
+        "listener 1883\n"
+        "listener 0 %s\n"
+        "allow_anonymous true\n"
+        "log_dest %s\n"
+        "plugin /usr/lib/mosquitto/mosquitto_chat.so\n"
+        "plugin_opt_broker_socket /run/mosquitto/chat.sock\n"
+        "plugin_opt_bind_address 0.0.0.0\n"
+        "plugin_opt_port %d\n"
+        "plugin_opt_system_sender Our own\n" % (listener, log, port))
+    return {"/mosquitto/config": str(folder)}
+
+
 # what the image says about itself
 
 def test_what_it_says(image):
@@ -69,6 +84,7 @@ def test_what_is_in_it(image):
         for folder in ["/var/lib/apt/lists", "/tmp", "/mosquitto/data", "/mosquitto/log", "/run/mosquitto"]:
             assert not os.listdir(files + folder), folder
         assert not [name for name in os.listdir(files + "/var/cache/apt/archives") if name.endswith(".deb")]
+        assert os.access(files + "/usr/bin/mosquitto_passwd", os.X_OK)
         assert sorted(os.listdir(files + "/mosquitto/config")) == CONFIGS
         for folder in ["data", "log"]:
             status = os.stat(files + "/mosquitto/" + folder)
@@ -103,7 +119,21 @@ def test_health_of_a_bridge_that_hangs(chat):
 
 def test_health_without_a_server(containers):
     chat = containers(wait=False, command=["sleep", "infinity"])
-    assert set(chat.processes()) == {"sleep"}
+    wait_for(lambda: set(chat.processes()) == {"sleep"}, lambda: chat.processes().keys())
+    assert chat.health().returncode != 0
+
+
+def test_health_without_a_broker_behind_it(containers, tmp_path):
+    """The bridge runs and answers: 503."""
+    chat = containers(wait=False, binds=own(tmp_path, listener="/run/mosquitto/another.sock"))
+    wait_for(lambda: chat.health().stdout == "HTTP/1.1 503 Service Unavailable\n", chat.log)
+    assert chat.health().returncode != 0
+
+
+def test_health_on_another_port(containers, tmp_path):
+    """As an engine asks for it with --health-cmd."""
+    chat = containers(wait=False, binds=own(tmp_path, port=9000))
+    wait_for(lambda: chat.execute("/usr/libexec/mosquitto/chat-health", "9000").returncode == 0, chat.log)
     assert chat.health().returncode != 0
 
 
@@ -175,17 +205,7 @@ def test_a_folder_that_it_may_not_write(containers, tmp_path):
 
 
 def test_a_configuration_of_ones_own(containers, tmp_path):
-    tmp_path.chmod(0o755)
-    (tmp_path / "mosquitto.conf").write_text(
-        "listener 1883\n"
-        "listener 0 /run/mosquitto/chat.sock\n"
-        "allow_anonymous true\n"
-        "log_dest file /mosquitto/log/mosquitto.log\n"
-        "plugin /usr/lib/mosquitto/mosquitto_chat.so\n"
-        "plugin_opt_broker_socket /run/mosquitto/chat.sock\n"
-        "plugin_opt_bind_address 0.0.0.0\n"
-        "plugin_opt_system_sender Our own\n")
-    chat = containers(binds={"/mosquitto/config": str(tmp_path)})
+    chat = containers(binds=own(tmp_path, log="file /mosquitto/log/mosquitto.log"))
     alice = chat.ws(A)
     alice.send({"message": ""})
     alice.expect_error("empty_message", field="message", sender="Our own")
@@ -194,8 +214,8 @@ def test_a_configuration_of_ones_own(containers, tmp_path):
 
 @pytest.mark.parametrize("config", CONFIGS)
 def test_every_configuration_that_ships(containers, config):
-    chat = containers(wait=False, command=["mosquitto", "-c", "/mosquitto/config/" + config])
-    chat.wait_healthy()
+    chat = containers(command=["mosquitto", "-c", "/mosquitto/config/" + config])
+    wait_page(chat, talk(chat))
     assert re.search(r"WebSocket on 0\.0\.0\.0 port 8000", chat.log())
     code, _ = chat.stop()
     assert code == 0, chat.log()
@@ -212,11 +232,16 @@ def test_a_line_that_is_not_found_fails_the_build(tmp_path, line):
     """One that has changed, and one that is there twice."""
     assert len(LINES) == 7
     text = read("config", "mosquitto.conf")
-    for changed in [text.replace("\n%s\n" % line, "\n%s0\n" % line), text + line + "\n"]:
-        assert changed != text
+    for times, changed in [(0, text.replace("\n%s\n" % line, "\n%s0\n" % line)), (2, text + line + "\n")]:
         (tmp_path / "c.conf").write_text(changed)
         done = subprocess.run([os.path.join(REPO, "container", "configure"), str(tmp_path / "out"), str(tmp_path / "c.conf")],
                               capture_output=True, text=True)
         assert done.returncode != 0
-        assert line in done.stderr and done.stderr.startswith("c.conf: ")
-    shutil.rmtree(tmp_path / "out")
+        assert re.search(r"^c\.conf: comes to hold %d times, not once: %s " % (times, line.split()[0].lstrip("#")), done.stderr, re.M)
+
+
+def test_a_line_that_fits_no_container_fails_the_build(tmp_path):
+    (tmp_path / "c.conf").write_text(read("config", "mosquitto.conf") + "listener 1884 127.0.0.1\n")
+    done = subprocess.run([os.path.join(REPO, "container", "configure"), str(tmp_path / "out"), str(tmp_path / "c.conf")],
+                          capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (1, "c.conf: not for a container: listener 1884 127.0.0.1\n")
