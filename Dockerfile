@@ -43,7 +43,7 @@ LABEL org.opencontainers.image.title="mosquitto-chat" \
       org.opencontainers.image.description="A chat server: Eclipse Mosquitto with the mosquitto-chat plugin" \
       org.opencontainers.image.version="0.1.0" \
       org.opencontainers.image.licenses="EPL-2.0 OR BSD-3-Clause" \
-      org.opencontainers.image.base.name="docker.io/library/debian:${DEBIAN}-slim"
+      org.opencontainers.image.base.name="debian:${DEBIAN}-slim"
 # Not /mosquitto/config: an unnamed volume would keep the old files when the image is replaced.
 VOLUME ["/mosquitto/data", "/mosquitto/log"]
 EXPOSE 1883 8000

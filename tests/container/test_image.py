@@ -72,7 +72,7 @@ def test_what_it_says(image):
     labels = {name.removeprefix("org.opencontainers.image."): text for name, text in config["Labels"].items()}
     assert labels["version"] == re.search(r"project\(mosquitto-chat VERSION (\S+)", read("CMakeLists.txt")).group(1)
     assert labels["licenses"] == "EPL-2.0 OR BSD-3-Clause"
-    assert labels["base.name"].endswith("debian:%s-slim" % image.name.rpartition(":")[2])
+    assert labels["base.name"] == "debian:%s-slim" % image.name.rpartition(":")[2]
 
 
 def test_what_is_in_it(image):
