@@ -71,6 +71,7 @@ class Container:
 
     root, room = "chat", "general"
     mqtt_port, ws_port = 1883, 8000
+    tls = None
 
     def __init__(self, image, user=None, command=None, read_only=False, tmpfs=None, volumes=None, binds=None):
         self.image = image
