@@ -435,8 +435,10 @@ void tunnels_stop(struct tunnels *all)
 {
 	uv_close((uv_handle_t *)&all->tick, NULL);
 	uv_close((uv_handle_t *)&all->retry, NULL);
-	while (all->first != NULL)
-		destroy(all->first);
+	for (struct tunnel *t = all->first, *next; t != NULL; t = next) {
+		next = t->next;
+		destroy(t);
+	}
 	all->due = NULL;
 }
 
