@@ -86,6 +86,14 @@ static void raise_descriptor_limit(void)
 	}
 }
 
+/* Behind a public port: nothing it starts could gain rights, and what it knows is written to no core file. */
+static void give_up_rights(void)
+{
+	const struct rlimit none = {0, 0};
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || setrlimit(RLIMIT_CORE, &none) != 0)
+		log_line(LOG_LEVEL_WARNING, "rights cannot be given up: %s", strerror(errno));
+}
+
 /* As soon as nobody is left, or the time is up. */
 static void on_stop_timer(uv_timer_t *timer)
 {
@@ -229,6 +237,7 @@ int main(int argc, char **argv)
 	/* Second to the end of file on the control socket: also when the broker is killed while we are stuck. */
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0)
 		log_line(LOG_LEVEL_WARNING, "prctl: %s", strerror(errno));
+	give_up_rights();
 	(void)signal(SIGPIPE, SIG_IGN);
 	(void)signal(SIGINT, SIG_IGN); /* Ctrl-C goes to the whole group; the broker's end is ours */
 	(void)signal(SIGHUP, SIG_IGN);
