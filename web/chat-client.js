@@ -1,19 +1,14 @@
 /**
- * chat-client.js - a session with the chat server that outlives its connections. The interface: docs/web.md.
- *
- * Reading: each message once, in the order of its place (a room, or the inbox). After a cut the server is asked for what
- *   was missed; `recovered` says where it could not give all.
- * Sending: a message is sent again, under the same ref, until it is answered. The next one to a place waits for that, so
- *   that order survives a refusal. What is not confirmed while the server knows the ref fails as `unconfirmed`.
+ * chat-client.js - a session with the chat server that outlives its connections. Interface and promises: docs/web.md.
  * Memory is bounded; one timer, none after close(); no global state.
  */
 
-const STEADY_MS = 10_000; // open for so long: the back-off begins anew
-const HURRY_MS = 1_000; // between dials that the browser's events ask for
+const STEADY_MS = 10_000; // open: the back-off begins anew
+const HURRY_MS = 1_000; // between dials that events ask for
 const READY_MS = 20_000; // from dialing to the ready frame
-const IDLE_MS = 45_000; // silent: ask for a sign of life
-const DEAD_MS = 10_000; // an answer is awaited, nothing comes; ask for a sign of life after half of it
-const FAULTS = [1002, 1003, 1007, 1009]; // a bug: redial at most five times in a row
+const IDLE_MS = 45_000; // silence: a sign of life
+const DEAD_MS = 10_000; // without an awaited answer; half of it: a sign of life
+const FAULTS = [1002, 1003, 1007, 1009]; // bugs: redial five times in a row
 
 const OUTBOX_MESSAGES = 200;
 const OUTBOX_BYTES = 256 * 1024;
@@ -23,7 +18,7 @@ const CONFIRM_MS = 270_000; // the server knows a ref for 300 s
 const RETRIES_MAX = 8; // refused for now
 
 const KNOWN_MAX = 1_200; // ids of each place: a replay gives at most the newest 1000
-const SETTLED_MS = 5_000; // one way is slower than another by no more
+const SETTLED_MS = 5_000; // ways differ by no more
 
 const INBOX = "inbox";
 const ZEROS = "0".repeat(16);
@@ -33,17 +28,8 @@ const placeOf = ({ room }) => (room === undefined ? INBOX : "room:" + room);
 // Plain http has no crypto.randomUUID().
 const newRef = () => Array.from(crypto.getRandomValues(new Uint32Array(4)), (n) => n.toString(36)).join("-");
 
-/**
- * @typedef {{ id: string, sender: string, room?: string, to?: string, message: string, timestamp: string, own: boolean,
- *             replayed?: boolean }} Message
- * @typedef {string | (() => string | Promise<string>)} Token
- * @typedef {{ user: string, url?: string | URL, token?: Token, rooms?: string[], device?: string, echo?: boolean,
- *             events?: ("presence" | "typing")[], since?: string, connect?: boolean, WebSocket?: any }} Options
- */
-
 /** code: the server's, or outbox_full, unconfirmed, disconnected, timeout, closed. */
 export class ChatError extends Error {
-	/** @param {string} code @param {string} [message] @param {string} [field] */
 	constructor(code, message = code, field) {
 		super(message);
 		this.name = "ChatError";
@@ -52,7 +38,7 @@ export class ChatError extends Error {
 	}
 }
 
-/** Milliseconds after failure number `attempt` (0, 1, …). @param {number} attempt @param {() => number} [random] */
+/** Milliseconds, after failure 0, 1, … */
 export const backoff = (attempt, random = Math.random) => random() * Math.min(30_000, 500 * 2 ** attempt);
 
 /** Never runs backwards, and goes on while the machine sleeps. */
@@ -127,21 +113,21 @@ class Progress {
 	}
 }
 
-/** Events, each a CustomEvent: state, ready, message, sent, recovered, system, error, presence, typing. */
+/** Events: state, ready, message, sent, recovered, system, error, presence, typing. */
 export class ChatClient extends EventTarget {
-	/** @type {"idle" | "connecting" | "open" | "waiting" | "refused" | "closed"} */ #state = "idle";
+	#state = "idle"; // connecting, open, waiting, refused, closed
 	#options;
 	#user;
 	#now = steadyClock();
 	#seen = new Progress();
-	/** @type {string[] | undefined} */ #rooms; // undefined: the server's shared room, not known by name yet
+	#rooms; // undefined: the shared one
 	#asks = new Map(); // what awaits an answer: by ref, in order
-	/** @type {Map<string, { status: string, timestamp: string }>} */ #online = new Map();
+	#online = new Map();
 	#typed = new Map();
 	#ended = new AbortController();
 	#socket;
 	#timer;
-	#dial = 0; // counts connections: what belongs to an earlier one is ignored
+	#dial = 0; // what belongs to an earlier one is ignored
 	#dialedAt = 0;
 	#redialAt = Infinity;
 	#openedAt = 0;
@@ -151,7 +137,6 @@ export class ChatClient extends EventTarget {
 	#attempt = 0;
 	#faults = 0;
 
-	/** @param {Options} options */
 	constructor(options) {
 		super();
 		if (!options?.user) throw new TypeError("user is required");
@@ -162,7 +147,7 @@ export class ChatClient extends EventTarget {
 		const { signal } = this.#ended, hurry = () => this.#hurry();
 		globalThis.addEventListener?.("online", hurry, { signal });
 		globalThis.document?.addEventListener("visibilitychange", hurry, { signal });
-		// The caller first gets time to listen.
+		// There is time to listen first.
 		if (options.connect !== false) queueMicrotask(() => this.#state === "idle" && this.connect());
 	}
 
@@ -192,14 +177,12 @@ export class ChatClient extends EventTarget {
 		this.#plan();
 	}
 
-	/** @param {{ message: string, room?: string, to?: string, ref?: string }} what
-	 *  @returns {Promise<{ id: string, timestamp: string }>} */
 	send({ message, room, to, ref }) {
 		if (to === undefined) room ??= this.#rooms?.[0];
 		return this.#ask("message", to === undefined ? "room:" + (room ?? "") : "to:" + to, { message, room, to, ref });
 	}
 
-	/** Once a second for each target, while connected. @param {{ room?: string, to?: string }} [where] */
+	/** Once a second for each target, while connected. */
 	typing({ room, to } = {}) {
 		const target = to ?? "room:" + room, now = this.#now();
 		if (this.#state !== "open" || now - (this.#typed.get(target) ?? -Infinity) < 1_000) return;
@@ -208,7 +191,6 @@ export class ChatClient extends EventTarget {
 		this.#socket?.send(JSON.stringify({ type: "typing", room, to }));
 	}
 
-	/** @param {string} room @returns {Promise<void>} */
 	join(room) {
 		const added = !this.#rooms?.includes(room);
 		// Else it would spoil the next connect.
@@ -218,21 +200,18 @@ export class ChatClient extends EventTarget {
 		return this.#ask("join", "rooms", { type: "join", room }, { added });
 	}
 
-	/** @param {string} room @returns {Promise<void>} */
 	leave(room) {
 		this.#drop(room);
 		return this.#ask("leave", "rooms", { type: "leave", room });
 	}
 
-	/** A page, oldest first: the newest before `before`, or the oldest after `after`.
-	 *  @param {{ room?: string, with?: string, before?: string, after?: string, limit?: number }} [what]
-	 *  @returns {Promise<{ messages: Message[], complete: boolean }>} */
+	/** A page, oldest first: the newest before `before`, or the oldest after `after`. */
 	history(what = {}) {
 		const room = what.with === undefined ? what.room ?? this.#rooms?.[0] : undefined;
 		return this.#ask("history", "pages", { ...what, type: "history", room }, { deadline: this.#now() + PAGE_MS });
 	}
 
-	/** The token from now on. @param {Token} token @returns {Promise<void>} */
+	/** The token from now on. */
 	async renew(token) {
 		this.#options.token = token;
 		const text = typeof token === "function" ? await token() : token;
@@ -267,7 +246,7 @@ export class ChatClient extends EventTarget {
 		if (dial !== this.#dial) return;
 		const { rooms, since } = this;
 		this.#seen.begin(this.#dialedAt, since && this.#places());
-		// With any event the ready frame comes, so one is always asked for.
+		// Any event brings the ready frame.
 		const query = new URLSearchParams({ events: events.includes("presence") ? "presence,typing" : "typing" });
 		if (rooms.length > 0) query.set("room", rooms.join());
 		if (device) query.set("device", device);
@@ -278,7 +257,7 @@ export class ChatClient extends EventTarget {
 			address.protocol = address.protocol.replace("http", "ws");
 			socket = new WebSocket(address, text ? ["bearer", text] : []);
 		} catch (error) {
-			return this.#lost(4100, String(error)); // neither address nor token can ever be right
+			return this.#lost(4100, String(error)); // it can never be right
 		}
 		this.#socket = socket;
 		socket.onmessage = (e) => dial === this.#dial && this.#receive(JSON.parse(e.data));
@@ -330,7 +309,7 @@ export class ChatClient extends EventTarget {
 		this.#ask("probe", "probe", { type: room ? "join" : "leave", room: room ?? "-" }).catch(() => {});
 	}
 
-	// ---- the timer: set to what is due next
+	// ---- the timer
 
 	#probeAt() {
 		for (const ask of this.#asks.values()) if (ask.kind === "probe") return Infinity;
@@ -377,7 +356,7 @@ export class ChatClient extends EventTarget {
 		});
 	}
 
-	/** Sends what may go out: of each lane the first, of pages the first four (the server's limit). */
+	/** Sends of each lane the first, of pages the first four (the server's limit). */
 	#pump() {
 		if (this.#state !== "open") return;
 		const now = this.#now(), ahead = new Map();
@@ -430,7 +409,7 @@ export class ChatClient extends EventTarget {
 		else if (type === "ready") this.#ready(frame);
 		else if (type === "recovered") {
 			this.#seen.replaying.delete(place);
-			// The server cannot know an id that was made up here.
+			// No server knows an id that was made up here.
 			const all = complete || (count < 1_000 && !!this.#seen.floor?.endsWith(ZEROS));
 			this.#emit("recovered", { room, inbox, complete: all, count });
 		} else if (type === "presence") {
@@ -465,7 +444,7 @@ export class ChatClient extends EventTarget {
 			if (ask.added) this.#drop(ask.body.room);
 			return this.#fail(ref, code, message, field);
 		}
-		// Not accepted: its time begins anew. All places wait, as the limit is one for all.
+		// Not accepted: its time begins anew. All places share the limit.
 		ask.sent = false;
 		ask.deadline = Infinity;
 		this.#sendAfter = this.#now() + 100 + backoff(ask.retries++);
@@ -490,7 +469,7 @@ export class ChatClient extends EventTarget {
 		this.#become("open");
 		this.#emit("ready", { user, rooms });
 		for (const room of rooms) if (!this.rooms.includes(room)) this.leave(room).catch(() => {});
-		// An id to come back to, should a cut come before any message.
+		// An id to come back to before any message.
 		if (floor === undefined) this.history({ room: rooms[0], limit: 1 }).then(({ messages: [last] }) => {
 			const id = last?.id ?? idAt(Date.now() - 3_600_000);
 			if (!(id > this.#seen.floor)) this.#seen.floor = id;

@@ -16,7 +16,7 @@ from site_server import NODE_MODULES, WEB
 
 A, B, C = "alice@example.com", "bob@example.com", "carol@example.com"
 DESKTOP, PHONE = (1280, 800), (390, 844)
-BUDGET = 60_000
+BUDGET = 60 * 1024
 SCREENSHOTS = os.environ.get("CHAT_SCREENSHOTS")
 
 
