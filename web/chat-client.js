@@ -8,14 +8,14 @@ const HURRY_MS = 1_000; // between dials that events ask for
 const READY_MS = 20_000; // from dialing to the ready frame
 const IDLE_MS = 45_000; // silence: a sign of life
 const DEAD_MS = 10_000; // without an awaited answer; half of it: a sign of life
-const FAULTS = [1002, 1003, 1007, 1009]; // bugs: redial five times in a row
+const FAULTS = [1002, 1003, 1007, 1009]; // bugs: redial five times
 
 const OUTBOX_MESSAGES = 200;
 const OUTBOX_BYTES = 256 * 1024;
-const ASKED_MAX = 64; // pages, joins, leaves
+const ASKED_MAX = 64; // all but messages
 const PAGE_MS = 15_000;
 const CONFIRM_MS = 270_000; // the server knows a ref for 300 s
-const RETRIES_MAX = 8; // refused for now
+const RETRIES_MAX = 8; // refused
 
 const KNOWN_MAX = 1_200; // ids of each place: a replay gives at most the newest 1000
 const SETTLED_MS = 5_000; // ways differ by no more

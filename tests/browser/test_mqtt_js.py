@@ -142,7 +142,7 @@ def test_chat_both_ways(page, chat):
     frames = got(page, "bob", 3)
     assert frames[0][:2] == ["chat/rooms/general", frame.raw.decode()]
     assert {json.loads(text)["message"] for _, text, _, _ in frames[1:]} == {"welcome", "psst"}
-    assert B in chat.http("GET", "/users").body.decode()
+    wait_for(lambda: B in chat.http("GET", "/users").body.decode(), "bob is here")
     page.run("await hangUp('bob')")
     wait_for(lambda: B not in chat.http("GET", "/users").body.decode(), "bob is away")
 
