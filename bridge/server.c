@@ -9,6 +9,7 @@
 #include <libwebsockets.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define SESSION_RX_BYTES 1024 /* of one read; allocated per connection */
@@ -58,12 +59,22 @@ struct connection {
 	void *of; /* NULL: nobody is there */
 };
 
-static void on_violation(void *user, const char *violation)
+static void on_violation(void *user, uint16_t code, const char *reason)
 {
 	const struct connection *c = user;
 	if (c->of != NULL)
-		c->endpoint->violation(c->of, violation);
+		c->endpoint->violation(c->of, code, reason);
 }
+
+static void on_ping(void *user, const uint8_t *payload, size_t n)
+{
+	const struct connection *c = user;
+	if (c->of != NULL)
+		c->endpoint->ping(c->of, payload, n);
+}
+
+/* Who answers pings itself, and who leaves them to libwebsockets. */
+static const struct frame_guard_owner answering = {on_violation, on_ping}, leaving = {on_violation, NULL};
 
 void server_forget(struct lws *wsi)
 {
@@ -84,7 +95,12 @@ void server_close(struct lws *wsi, uint16_t code, const char *reason, bool rx_st
 		(void)lws_rx_flow_control(wsi, 1);
 	/* The close frame of `return -1` from a WRITEABLE callback is lost with libuv in builds with
 	 * assertions (libwebsockets issue 3569); a kill from outside its callbacks sends it. */
+	int fd = (int)lws_get_socket_fd(wsi);
 	lws_set_timeout(wsi, PENDING_TIMEOUT_USER_REASON_BASE, LWS_TO_KILL_SYNC);
+	/* Nobody will see an answer to our close frame where the guard has cut the stream: what is there is read
+	 * and forgotten, then libwebsockets finds its end. (A connection that is gone by now is not guarded.) */
+	if (frame_guard_refused(fd))
+		(void)shutdown(fd, SHUT_RD);
 }
 
 static int on_established(struct lws *wsi, struct connection *c)
@@ -95,12 +111,11 @@ static int on_established(struct lws *wsi, struct connection *c)
 		return -1;
 	c->endpoint = u->endpoint;
 	c->of = c->endpoint->open(bridge_of(wsi), wsi, u);
-	bool fine = c->of != NULL && frame_guard_start(fd, on_violation, c);
+	bool fine = c->of != NULL && frame_guard_start(fd, c->endpoint->ping != NULL ? &answering : &leaving, c);
 	if (!fine)
 		log_line(LOG_LEVEL_ERROR, "out of memory, a connection is closed");
-	const char *violation = fine ? frame_guard_feed(fd, (const uint8_t *)u->early, u->early_len) : NULL;
-	if (violation != NULL)
-		on_violation(c, violation);
+	else
+		(void)frame_guard_feed(fd, (const uint8_t *)u->early, u->early_len); /* it has told the endpoint */
 	free(u);
 	return fine ? 0 : -1;
 }

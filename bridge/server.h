@@ -2,9 +2,9 @@
  * server.h - libwebsockets: the WebSocket protocol of accepted connections, for sessions and tunnels.
  *
  * The acceptor reads the request head and hands over only clean upgrade requests;
- * libwebsockets does the handshake, framing, UTF-8 checks, pongs and the close handshake. What
- * versions before 5.0 let through (unmasked client frames) is caught below it, and so is TLS
- * (socket_calls.h): to libwebsockets all connections are plain.
+ * libwebsockets does the handshake, framing, UTF-8 checks and the close handshake. What it does
+ * not do as RFC 6455 wants it (unmasked client frames, close frames, pings) is done below it (frame_guard.h),
+ * and so is TLS (tls.h): to libwebsockets all connections are plain.
  */
 #ifndef CHAT_BRIDGE_SERVER_H
 #define CHAT_BRIDGE_SERVER_H
@@ -45,8 +45,11 @@ struct endpoint {
 	/* Its close frame has come: nothing may follow our answer to it. */
 	void (*peer_closes)(void *of, unsigned code);
 	void (*gone)(void *of); /* the connection is no more, and wsi is not to be used again */
-	/* The client's frames are against RFC 6455. Only a note may be taken of it: this runs inside recv(). */
-	void (*violation)(void *of, const char *violation);
+	/* These two run inside recv(), so only a note may be taken. The client's frames are against RFC 6455;
+	 * code: of the close frame that they deserve, reason: static text. */
+	void (*violation)(void *of, uint16_t code, const char *reason);
+	/* A ping, borrowed, which the endpoint answers; NULL: libwebsockets does. */
+	void (*ping)(void *of, const uint8_t *payload, size_t n);
 };
 
 /* What is known of a connection between its acceptance and its upgrade. */

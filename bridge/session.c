@@ -195,6 +195,7 @@ static void destroy(struct session *s)
 	session_input_clear(s);
 	outbox_clear(&s->outbox);
 	outbox_clear(&s->early);
+	chunk_release(s->pongs);
 	if (s->persistent && !device_lives_on(s))
 		devices_leave(&all->devices, &s->who->identity, s->client_id, s->bridge->loop.now_ms,
 		              (uint64_t)s->bridge->settings.session_expiry_s * 1000);
@@ -317,9 +318,14 @@ static void on_gone(void *of)
 	session_gone(of);
 }
 
-static void on_violation(void *of, const char *violation)
+static void on_violation(void *of, uint16_t code, const char *reason)
 {
-	session_close(of, CLOSE_PROTOCOL_ERROR, violation);
+	session_close(of, (enum close_code)code, reason);
+}
+
+static void on_ping(void *of, const uint8_t *payload, size_t n)
+{
+	session_ping(of, payload, n);
 }
 
 static const char *const subprotocols[] = {"bearer", NULL};
@@ -333,6 +339,7 @@ const struct endpoint session_endpoint = {
     .peer_closes = on_peer_closes,
     .gone = on_gone,
     .violation = on_violation,
+    .ping = on_ping,
 };
 
 /* ---- all sessions ------------------------------------------------------------------------- */

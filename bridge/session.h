@@ -45,6 +45,7 @@ struct message_piece;
 /* Joins and leaves of one session: each is work for the broker, whether anybody is in the room or not. */
 #define JOINS_PER_SECOND 100
 #define JOINS_BURST 200
+#define PONGS_BYTES 2048 /* of answers to pings: more than one read can ask for */
 /* What a broker may have under way to a device: what it missed must not fill the broker's queue of packets,
  * or the broker drops its own answers (SUBACK). */
 #define DEVICE_RECEIVE_MAXIMUM 32
@@ -58,6 +59,7 @@ enum close_code {
 	CLOSE_GOING_AWAY = 1001,
 	CLOSE_PROTOCOL_ERROR = 1002,
 	CLOSE_UNSUPPORTED = 1003,
+	CLOSE_BAD_TEXT = 1007,
 	CLOSE_TOO_BIG = 1009,
 	CLOSE_INTERNAL = 1011,
 	CLOSE_RESTART = 1012,
@@ -124,6 +126,7 @@ struct session {
 	uint64_t several_round; /* the rooms round in which it is on the list below */
 	struct session *next_several;
 	struct outbox outbox;
+	struct chunk *pongs;         /* NULL: no ping waits for its answer */
 	struct outbox early;         /* what a device has missed, until its ready frame is out */
 	struct history_asked *asked; /* pages of history under way */
 	struct replay *replay;       /* NULL: nothing is being replayed */
@@ -208,6 +211,10 @@ void session_check_alive(struct session *s);
 /* Any sign of life. */
 void session_alive(struct session *s);
 void session_pong(struct session *s);
+
+/* A ping is answered at the end of the round, behind what waits already. While the socket takes nothing,
+ * PONGS_BYTES of answers wait; then only the newest ping has one, as RFC 6455 5.5.3 allows. */
+void session_ping(struct session *s, const uint8_t *payload, size_t n);
 
 /* The socket takes bytes again. */
 void session_writeable(struct session *s);

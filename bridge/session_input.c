@@ -11,6 +11,7 @@
 #include "bridge/log.h"
 #include "common/json.h"
 #include "common/reply.h"
+#include "common/utf8.h"
 
 #include <libwebsockets.h>
 #include <stdio.h>
@@ -354,6 +355,11 @@ void session_receive(struct session *s, const struct message_piece *piece)
 	s->rx_len += (uint32_t)n;
 	if (!piece->final)
 		return;
+	/* libwebsockets does not look at the end of a text whose last fragment is empty */
+	if (n == 0 && s->rx_len > 0 && !utf8_valid((const char *)s->rx, s->rx_len, NULL)) {
+		session_close(s, CLOSE_BAD_TEXT, "not UTF-8");
+		return;
+	}
 	take_frame(s, s->rx_len > 0 ? (const char *)s->rx : "", s->rx_len);
 	free(s->rx);
 	s->rx = NULL;

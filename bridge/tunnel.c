@@ -456,9 +456,9 @@ static void on_gone(void *of)
 	t->wsi = NULL;
 }
 
-static void on_violation(void *of, const char *violation)
+static void on_violation(void *of, uint16_t code, const char *reason)
 {
-	tunnel_close(of, CLOSE_PROTOCOL_ERROR, violation);
+	tunnel_close(of, code, reason);
 }
 
 static const char *const subprotocols[] = {"mqtt", "mqttv3.1", NULL};

@@ -147,7 +147,7 @@ def test_bytes_behind_the_request(chat):
     connect = string("MQTT") + b"\x04\x02\0\x3c" + string("hasty")
     packet = bytes([0x10, len(connect)]) + connect
     with chat.connect() as sock:
-        frame = RawWs.frame(None, BINARY, packet)
+        frame = RawWs.frame(BINARY, packet)
         sock.sendall(b"GET /mqtt HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                      b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
                      b"Sec-WebSocket-Protocol: mqtt\r\n\r\n" + frame)
