@@ -2,6 +2,7 @@
 #include "bridge/acceptor.h"
 #include "bridge/bridge.h"
 #include "bridge/log.h"
+#include "bridge/tls.h"
 #include "bridge/visitor.h"
 
 #include <arpa/inet.h>
@@ -96,6 +97,10 @@ static bool take_token(struct acceptor *a, const struct sockaddr_storage *from)
 /* NULL: it is refused or gone already. */
 static struct visitor *welcome(struct acceptor *a, int fd, const struct sockaddr_storage *from)
 {
+	if (tls_on() && !tls_start(fd)) {
+		(void)close(fd);
+		return NULL;
+	}
 	struct visitor *v = visitor_new(a, fd);
 	if (v == NULL)
 		return NULL;

@@ -16,6 +16,7 @@
 #include "bridge/server.h"
 #include "bridge/session.h"
 #include "bridge/sync.h"
+#include "bridge/web_files.h"
 #include "common/settings.h"
 
 struct bridge {
@@ -29,6 +30,7 @@ struct bridge {
 	struct server server;
 	struct acceptor acceptor;
 	struct history_reader history;
+	struct web_files web;
 	uv_poll_t control; /* end of file on it means that the broker is gone */
 	bool stopping;
 	uint64_t stop_by_ms;

@@ -3,7 +3,7 @@
  *
  * libwebsockets before 5.0 accepts unmasked frames (5.1), and ends the connection without
  * a close frame on a control frame of more than 125 bytes (5.5) or a length beyond 63 bits (5.2);
- * it offers no hook below its parser. So this file defines recv() for the process: the real
+ * it offers no hook below its parser. So the process has a recv() of its own (socket_calls.c): the real
  * call, then a walk over the frame heads in what was read. A guarded descriptor that sends such a
  * frame gets its bytes cut before it, and the owner is told once, with the reason.
  *
@@ -33,6 +33,9 @@ bool frame_guard_start(int fd, void (*on_violation)(void *user, const char *viol
 
 /* The first bytes of a connection that were read before the guard started. NULL: they are fine. */
 const char *frame_guard_feed(int fd, const uint8_t *bytes, size_t n);
+
+/* What was read from a descriptor: how many of the bytes may be passed on; all, where it is not guarded. */
+size_t frame_guard_filter(int fd, const uint8_t *bytes, size_t n);
 
 void frame_guard_stop(int fd);
 

@@ -7,6 +7,8 @@
  */
 #include "bridge/bridge.h"
 #include "bridge/log.h"
+#include "bridge/socket_calls.h"
+#include "bridge/tls.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -27,33 +29,49 @@
 
 static struct bridge bridge;
 
-/* Reads the one line of settings. False with a log line. */
+/* What has come from the plugin and is no whole line yet. Holds the credential until it is wiped. */
+static char control_text[SETTINGS_BYTES_MAX];
+static size_t control_len;
+
+/* Takes the first line out of control_text. False when there is none, or it is no settings (a log line then).
+ */
+static bool take_settings(struct bridge_settings *out, const char **why)
+{
+	char *end = memchr(control_text, '\n', control_len);
+	if (end == NULL)
+		return false;
+	size_t len = (size_t)(end - control_text) + 1;
+	bool fine = settings_from_line(control_text, len, out, why);
+	memmove(control_text, control_text + len, control_len - len);
+	control_len -= len;
+	explicit_bzero(control_text + control_len, len);
+	return fine;
+}
+
+/* Waits for the first line of settings. False with a log line. */
 static bool read_settings(struct bridge_settings *out)
 {
-	static char line[SETTINGS_BYTES_MAX];
-	size_t len = 0;
-	bool fine = false;
-	const char *why = "it is too long";
-	while (len < sizeof line) {
+	const char *why = NULL;
+	while (!take_settings(out, &why)) {
 		struct pollfd p = {.fd = SETTINGS_CONTROL_FD, .events = POLLIN};
-		int ready = poll(&p, 1, SETTINGS_WAIT_MS);
+		int ready = why == NULL && control_len < sizeof control_text ? poll(&p, 1, SETTINGS_WAIT_MS) : 1;
 		if (ready < 0 && errno == EINTR)
 			continue;
-		ssize_t n = ready > 0 ? read(SETTINGS_CONTROL_FD, line + len, sizeof line - len) : -1;
+		size_t room = sizeof control_text - control_len;
+		ssize_t n = ready > 0 && why == NULL && room > 0
+		                ? read(SETTINGS_CONTROL_FD, control_text + control_len, room)
+		                : -1;
 		if (n <= 0) {
-			why = ready == 0 ? "nothing came" : "the plugin hung up";
-			break;
+			log_line(LOG_LEVEL_ERROR, "no settings from the plugin: %s",
+			         why != NULL  ? why
+			         : room == 0  ? "they are too long"
+			         : ready == 0 ? "nothing came"
+			                      : "the plugin hung up");
+			return false;
 		}
-		len += (size_t)n;
-		if (line[len - 1] == '\n') {
-			fine = settings_from_line(line, len, out, &why);
-			break;
-		}
+		control_len += (size_t)n;
 	}
-	explicit_bzero(line, sizeof line);
-	if (!fine)
-		log_line(LOG_LEVEL_ERROR, "no settings from the plugin: %s", why);
-	return fine;
+	return true;
 }
 
 static void raise_descriptor_limit(void)
@@ -103,13 +121,50 @@ static void stop(struct bridge *b)
 		_exit(1);
 }
 
+static bool load_certificate(const struct bridge_settings *s)
+{
+	char reason[TLS_REASON_MAX];
+	if (s->tls_cert_file[0] == '\0' || tls_load(s->tls_cert_file, s->tls_key_file, reason))
+		return true;
+	log_line(LOG_LEVEL_ERROR, "%s", reason);
+	return false;
+}
+
+/* The plugin has reloaded: what may change while sessions live. */
+static void apply(struct bridge *b, const struct bridge_settings *fresh)
+{
+	struct bridge_settings *s = &b->settings;
+	memcpy(s->allowed_origins, fresh->allowed_origins, sizeof s->allowed_origins);
+	s->max_sessions = fresh->max_sessions;
+	s->max_sessions_per_user = fresh->max_sessions_per_user;
+	s->outbox_bytes = fresh->outbox_bytes;
+	s->outbox_ms = fresh->outbox_ms;
+	s->connect_rate = fresh->connect_rate;
+	s->connect_burst = fresh->connect_burst;
+	if (load_certificate(s))
+		log_line(LOG_LEVEL_INFO, "new settings%s are in force", tls_on() ? " and certificate" : "");
+	else
+		log_line(LOG_LEVEL_ERROR, "new settings are in force, with the certificate from before");
+}
+
 static void on_control(uv_poll_t *handle, int status, int events)
 {
-	char byte[64];
+	struct bridge *b = handle->data;
 	(void)events;
-	ssize_t n = status < 0 ? 0 : read(SETTINGS_CONTROL_FD, byte, sizeof byte);
-	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
-		stop(handle->data);
+	size_t room = sizeof control_text - control_len;
+	ssize_t n = status < 0 || room == 0 ? 0 : read(SETTINGS_CONTROL_FD, control_text + control_len, room);
+	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
+		stop(b);
+		return;
+	}
+	control_len += n > 0 ? (size_t)n : 0;
+	static struct bridge_settings fresh; /* large; one thread */
+	const char *why = NULL;
+	while (take_settings(&fresh, &why))
+		apply(b, &fresh);
+	explicit_bzero(&fresh, sizeof fresh);
+	if (why != NULL)
+		log_line(LOG_LEVEL_ERROR, "settings that cannot be read: %s", why);
 }
 
 /* Publishes first, so that the broker works while the deliveries are written. */
@@ -122,6 +177,7 @@ static void on_round(void *user)
 	sessions_flush(&b->sessions);
 	sessions_close_due(&b->sessions);
 	mqtt_links_flush(&b->links);
+	server_feed(&b->server);
 }
 
 static void identify(struct mqtt_link *link, struct mqtt_connect *out)
@@ -135,7 +191,7 @@ static void identify(struct mqtt_link *link, struct mqtt_connect *out)
 static bool start(struct bridge *b)
 {
 	sync_start(&b->sync, b);
-	if (!loop_start(&b->loop, on_round, b) ||
+	if (!load_certificate(&b->settings) || !loop_start(&b->loop, on_round, b) ||
 	    !mqtt_links_start(&b->links, &b->loop, b->settings.broker_socket, b->settings.credential, identify) ||
 	    !server_start(&b->server, b) || !history_reader_start(&b->history, b) ||
 	    !roster_start(&b->roster, b) || !sessions_start(&b->sessions, b) ||
@@ -155,6 +211,7 @@ int main(int argc, char **argv)
 		        MOSQUITTO_CHAT_VERSION);
 		return 2;
 	}
+	socket_calls_start();
 	log_start();
 	/* Second to the end of file on the control socket: also when the broker is killed while we are stuck. */
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0)
@@ -165,6 +222,7 @@ int main(int argc, char **argv)
 	if (!read_settings(&bridge.settings))
 		return 1;
 	raise_descriptor_limit();
+	web_files_load(&bridge.web, bridge.settings.web_root);
 	if (!start(&bridge))
 		return 1;
 	if (write(SETTINGS_CONTROL_FD, "ready\n", 6) != 6) {
@@ -173,7 +231,9 @@ int main(int argc, char **argv)
 	}
 	(void)uv_run(&bridge.loop.uv, UV_RUN_DEFAULT);
 	history_reader_end(&bridge.history);
+	web_files_free(&bridge.web);
 	server_end(&bridge.server);
+	tls_stop();
 	loop_end(&bridge.loop);
 	explicit_bzero(&bridge.settings, sizeof bridge.settings);
 	return 0;

@@ -3,6 +3,7 @@
 #include "bridge/bridge.h"
 #include "bridge/frame_guard.h"
 #include "bridge/log.h"
+#include "bridge/tls.h"
 
 #include <errno.h>
 #include <libwebsockets.h>
@@ -154,6 +155,8 @@ bool server_start(struct server *srv, struct bridge *b)
 	memset(srv, 0, sizeof *srv);
 	srv->bridge = b;
 	lws_set_log_level(LLL_ERR, on_library_log);
+	if (uv_idle_init(&b->loop.uv, &srv->busy) != 0)
+		return false;
 	void *loops[1] = {&b->loop.uv};
 	struct lws_context_creation_info info = {
 	    .port = CONTEXT_PORT_NO_LISTEN_SERVER,
@@ -195,8 +198,29 @@ void server_adopt(struct server *srv, int fd, struct upgrade *u, const char *hea
 		free(take_upgrade(fd));
 }
 
+static void on_busy(uv_idle_t *handle)
+{
+	(void)handle; /* that it runs keeps the loop from sleeping */
+}
+
+static void feed(int fd, void *user)
+{
+	struct server *srv = user;
+	struct lws_pollfd p = {.fd = fd, .events = LWS_POLLIN, .revents = LWS_POLLIN};
+	(void)lws_service_fd(srv->context, &p); /* a connection that has failed it has closed itself */
+}
+
+void server_feed(struct server *srv)
+{
+	if (tls_feed(feed, srv))
+		(void)uv_idle_start(&srv->busy, on_busy); /* fails only without a callback */
+	else
+		(void)uv_idle_stop(&srv->busy);
+}
+
 void server_stop(struct server *srv)
 {
+	uv_close((uv_handle_t *)&srv->busy, NULL);
 	if (srv->context != NULL)
 		lws_context_destroy(srv->context);
 }

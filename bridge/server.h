@@ -3,8 +3,8 @@
  *
  * The acceptor reads the request head and hands over only clean upgrade requests;
  * libwebsockets does the handshake, framing, UTF-8 checks, pongs and the close handshake. What
- * versions before 5.0 let through (unmasked client frames) is caught below it: this file stands
- * in for recv() of the process and watches the frame heads of every WebSocket it reads.
+ * versions before 5.0 let through (unmasked client frames) is caught below it, and so is TLS
+ * (socket_calls.h): to libwebsockets all connections are plain.
  */
 #ifndef CHAT_BRIDGE_SERVER_H
 #define CHAT_BRIDGE_SERVER_H
@@ -13,6 +13,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <uv.h>
 
 struct bridge;
 struct lws;
@@ -32,6 +33,7 @@ struct server {
 	struct bridge *bridge;
 	struct lws_context *context;
 	struct lws_vhost *vhost;
+	uv_idle_t busy; /* runs while the loop must not sleep */
 };
 
 /* Creates the context on the bridge's loop. False with a log line. */
@@ -44,6 +46,9 @@ void server_end(struct server *srv);
 
 /* The session of this connection is no more: its callbacks find nobody. */
 void server_forget(struct lws *wsi);
+
+/* Called at the end of each round: lets connections be read whose TLS holds decrypted bytes. */
+void server_feed(struct server *srv);
 
 /* Takes the descriptor and u (from malloc), whatever happens. head: the upgrade request for
  * libwebsockets, followed by what the client has sent behind its own head. */

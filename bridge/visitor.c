@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #define HEAD_FIRST_BYTES 1024
@@ -57,10 +58,12 @@ void visitor_free(struct visitor *v, bool keep_fd)
 /* Reads and forgets, so that closing does not reset the connection before the answer has arrived. */
 static void finish(struct visitor *v)
 {
-	char sink[4096];
+	static char sink[65536];
 	for (;;) {
 		ssize_t n = recv(v->watcher.fd, sink, sizeof sink, MSG_DONTWAIT);
-		if (n > 0 || (n < 0 && errno == EINTR))
+		if (n > 0)
+			v->sunk += (uint32_t)n;
+		if ((n > 0 && v->sunk <= VISITOR_SINK_MAX) || (n < 0 && errno == EINTR))
 			continue;
 		if (n < 0 && errno == EAGAIN)
 			return;
@@ -118,9 +121,10 @@ static void answer_with(struct visitor *v, const struct http_answer *answer)
 	struct acceptor *a = v->acceptor;
 	struct http_answer given = *answer;
 	if (given.body != NULL && !given.head_only && a->answer_bytes + given.body->len > ANSWERS_BYTES_MAX) {
-		given.status = &http_overloaded;
-		given.body = NULL;
+		given = (struct http_answer){
+		    .status = &http_overloaded, .origins = answer->origins, .origin = answer->origin};
 	}
+	given.now = time(NULL);
 	size_t len = http_answer_format(&given, given.body != NULL ? given.body->len : 0, text, sizeof text);
 	v->answer = len > 0 ? malloc(len) : NULL;
 	if (v->answer == NULL) {
@@ -139,9 +143,14 @@ static void answer_with(struct visitor *v, const struct http_answer *answer)
 	send_answer(v);
 }
 
-static void refuse(struct visitor *v, const struct http_status *s)
+/* Without a body of its own. head: of the request, as far as it is known; NULL: not at all. */
+static void refuse(struct visitor *v, const struct http_status *s, const struct http_head *head)
 {
-	struct http_answer answer = {.status = s};
+	struct http_answer answer = {.status = s, .origins = v->acceptor->bridge->settings.allowed_origins};
+	if (head != NULL) {
+		answer.head_only = http_span_is(head->method, "HEAD");
+		answer.origin = head->origin;
+	}
 	answer_with(v, &answer);
 }
 
@@ -179,12 +188,12 @@ static void upgrade(struct visitor *v, const struct http_head *head)
 		log_limited(&full_limit, b->loop.now_ms, LOG_LEVEL_WARNING,
 		            "no room for more sessions (%u now; max_sessions and the limit of open files bound them)",
 		            b->sessions.count);
-		refuse(v, &http_overloaded);
+		refuse(v, &http_overloaded, head);
 		return;
 	}
 	struct upgrade *u = calloc(1, sizeof *u);
 	if (u == NULL) {
-		refuse(v, &http_overloaded);
+		refuse(v, &http_overloaded, head);
 		return;
 	}
 	u->fault = session_params_parse(head->target.at, head->target.len, &u->params);
@@ -202,7 +211,7 @@ static void upgrade(struct visitor *v, const struct http_head *head)
 	char *bytes = malloc(total);
 	if (bytes == NULL) {
 		free(u);
-		refuse(v, &http_overloaded);
+		refuse(v, &http_overloaded, head);
 		return;
 	}
 	memcpy(bytes, clean, (size_t)n);
@@ -268,21 +277,22 @@ static void handle(struct visitor *v, const struct http_head *head)
 {
 	struct bridge *b = v->acceptor->bridge;
 	bool get = http_span_is(head->method, "GET");
+	bool options = http_span_is(head->method, "OPTIONS");
 	bool session = session_params_is_session(head->target.at, head->target.len);
-	if (!get && !http_span_is(head->method, "HEAD") && !http_span_is(head->method, "OPTIONS")) {
-		refuse(v, &http_method_not_allowed);
+	if (!get && !options && !http_span_is(head->method, "HEAD")) {
+		refuse(v, &http_method_not_allowed, head);
 	} else if (head->has_body) {
-		refuse(v, &http_bad_request);
-	} else if (session && !get) {
-		refuse(v, &http_method_not_allowed);
-	} else if (session && !head->upgrade_websocket) {
-		refuse(v, &http_upgrade_required);
+		refuse(v, &http_no_body, head);
+	} else if (session && options) {
+		refuse(v, &http_no_content, head);
+	} else if (session && (!get || !head->upgrade_websocket)) {
+		refuse(v, &http_upgrade_required, head);
 	} else if (session && !http_span_is(head->websocket_version, "13")) {
-		refuse(v, &http_upgrade_required);
-	} else if (session && (head->minor != 1 || !key_valid(head->websocket_key))) {
-		refuse(v, &http_bad_request);
+		refuse(v, &http_upgrade_required, head);
+	} else if (session && !key_valid(head->websocket_key)) {
+		refuse(v, &http_bad_request, head);
 	} else if (session && !http_origin_allowed(b->settings.allowed_origins, head->origin)) {
-		refuse(v, &http_forbidden_origin);
+		refuse(v, &http_forbidden_origin, head);
 	} else if (session) {
 		upgrade(v, head);
 	} else {
@@ -328,13 +338,13 @@ static void read_head(struct visitor *v)
 			handle(v, &head);
 			return;
 		case HTTP_HEAD_BAD:
-			refuse(v, &http_bad_request);
+			refuse(v, &http_bad_request, &head);
 			return;
 		case HTTP_HEAD_TOO_LARGE:
-			refuse(v, &http_head_too_large);
+			refuse(v, &http_head_too_large, &head);
 			return;
 		case HTTP_HEAD_VERSION:
-			refuse(v, &http_bad_version);
+			refuse(v, &http_bad_version, &head);
 			return;
 		}
 	}
@@ -389,10 +399,10 @@ struct visitor *visitor_new(struct acceptor *a, int fd)
 
 void visitor_refuse_busy(struct visitor *v)
 {
-	refuse(v, &http_too_many_requests);
+	refuse(v, &http_too_many_requests, NULL);
 }
 
 void visitor_refuse_full(struct visitor *v)
 {
-	refuse(v, &http_overloaded);
+	refuse(v, &http_overloaded, NULL);
 }

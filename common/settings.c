@@ -91,7 +91,10 @@ static const struct field fields[] = {
     {NAMED(sessions_latest), .kind = FIELD_CHOICE, .choice = {"all", "latest"}},
     {NUMBER(session_expiry_s, 0)},
     {TEXT(device_key, credential_valid)},
+    {TEXT(web_root, any_path_valid)},
     {TEXT(history_file, any_path_valid)},
+    {TEXT(tls_cert_file, any_path_valid)},
+    {TEXT(tls_key_file, any_path_valid)},
 };
 #define FIELD_COUNT (sizeof(fields) / sizeof(fields[0]))
 

@@ -25,6 +25,8 @@
 #define ORIGINS_MAX 4096      /* bytes of the comma-separated list */
 #define SYSTEM_SENDER_MAX 64  /* bytes */
 #define HISTORY_PATH_MAX 1023 /* bytes */
+#define WEB_ROOT_MAX 1023     /* bytes */
+#define TLS_PATH_MAX 1023     /* bytes */
 #define DEVICE_KEY_HEX 64     /* 256 bits in hex */
 
 /* User name of a bridge's own connection (the one that reads rooms). No address, so never anybody's. */
@@ -74,6 +76,9 @@ struct bridge_settings {
 	uint32_t session_expiry_s; /* how long the broker keeps what a named device misses; 0: not at all */
 	char device_key[DEVICE_KEY_HEX + 1];     /* client ids of named devices are made with it */
 	char history_file[HISTORY_PATH_MAX + 1]; /* "" = no history */
+	char web_root[WEB_ROOT_MAX + 1];         /* "" = no page */
+	char tls_cert_file[TLS_PATH_MAX + 1];    /* "" = no TLS, and then tls_key_file is empty, too */
+	char tls_key_file[TLS_PATH_MAX + 1];
 };
 
 /* One line of JSON with a newline at its end, NUL-terminated, from malloc; NULL when out of memory.

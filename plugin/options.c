@@ -315,6 +315,43 @@ static const char *read_history_queue_bytes(const char *v, struct options *o)
 	           : "a size from 1m to 1024m is expected, such as 16m";
 }
 
+static const char *read_web_root(const char *v, struct options *o)
+{
+	o->web_off = strcmp(v, "off") == 0;
+	if (o->web_off)
+		return NULL;
+	if (v[0] != '/' || strlen(v) > WEB_ROOT_MAX)
+		return "an absolute path or `off` is expected";
+	memcpy(o->web_root, v, strlen(v) + 1);
+	return NULL;
+}
+
+static const char *read_tls_file(const char *v, char out[TLS_PATH_MAX + 1])
+{
+	if (v[0] != '/' || strlen(v) > TLS_PATH_MAX)
+		return "an absolute path is expected";
+	memcpy(out, v, strlen(v) + 1);
+	return NULL;
+}
+
+static const char *read_tls_cert_file(const char *v, struct options *o)
+{
+	return read_tls_file(v, o->tls_cert_file);
+}
+
+static const char *read_tls_key_file(const char *v, struct options *o)
+{
+	return read_tls_file(v, o->tls_key_file);
+}
+
+static const char *read_chat_config(const char *v, struct options *o)
+{
+	if (v[0] != '/' || strlen(v) >= sizeof(o->chat_config))
+		return "an absolute path is expected";
+	memcpy(o->chat_config, v, strlen(v) + 1);
+	return NULL;
+}
+
 static const struct {
 	const char *name;
 	reader read;
@@ -352,6 +389,10 @@ static const struct {
     {"history_messages", read_history_messages},
     {"history_sync", read_history_sync},
     {"history_queue_bytes", read_history_queue_bytes},
+    {"web_root", read_web_root},
+    {"tls_cert_file", read_tls_cert_file},
+    {"tls_key_file", read_tls_key_file},
+    {"chat_config", read_chat_config},
 };
 
 #define KNOWN (sizeof(known) / sizeof(known[0]))
@@ -416,6 +457,20 @@ static size_t find(const char *name)
 		if (strcmp(known[i].name, name) == 0)
 			break;
 	return i;
+}
+
+bool options_reloadable(const char *name)
+{
+	static const char *const names[] = {
+	    "allowed_origins", "max_message_chars",     "rate_messages", "rate_connects",
+	    "max_sessions",    "max_sessions_per_user", "outbox_bytes",  "outbox_seconds",
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strcmp(names[i], name) == 0)
+			return true;
+	return false;
 }
 
 /* The known name nearest to a mistyped one, or NULL: the same letters in another case or order. */
@@ -484,6 +539,9 @@ bool options_read(const struct mosquitto_opt *list, int count, struct options *o
 			            "plugin_opt_max_sessions_per_user is larger than plugin_opt_max_sessions");
 		out->max_sessions_per_user = out->max_sessions;
 	}
+	if ((out->tls_cert_file[0] != '\0') != (out->tls_key_file[0] != '\0'))
+		return fail(fault, NULL,
+		            "plugin_opt_tls_cert_file and plugin_opt_tls_key_file are given together or not at all");
 	if (out->sessions_latest && out->bridges > 1)
 		return fail(
 		    fault, NULL,

@@ -70,7 +70,7 @@ class Container:
     Clients of tests/integration take it for their broker."""
 
     root, room = "chat", "general"
-    mqtt_port, ws_port = 1883, 8000
+    mqtt_port, ws_port, tls = 1883, 8000, None
 
     def __init__(self, image, user=None, command=None, read_only=False, tmpfs=None, volumes=None, binds=None):
         self.image = image
@@ -91,6 +91,7 @@ class Container:
                 subprocess.run(["cp", "-a", self.files + target, path], check=True)
             mounts += ["bind", target, path]
         for target, path in (binds or {}).items():
+            os.makedirs(self.files + target, exist_ok=True)  # all that is bound here is folders
             mounts += ["bind", target, path]
         for target, options in (tmpfs or {}).items():
             mounts += ["tmpfs", target, options]

@@ -13,8 +13,8 @@ from harness.dialogue import wait_for
 A, B = "alice@example.com", "bob@example.com"
 
 NOT_IN_THIS_VERSION = [
-    "token_key_file", "token_jwks_file", "token_issuer", "token_audience", "token_email_claim", "tls_cert_file",
-    "tls_key_file", "peers", "metrics", "web_root", "chat_config", "trusted_proxies",
+    "token_key_file", "token_jwks_file", "token_issuer", "token_audience", "token_email_claim",
+    "peers", "metrics", "trusted_proxies",
 ]
 
 
@@ -83,7 +83,10 @@ def test_the_line_is_named(brokers):
     ("history_days", "30"), ("history_days", "0d"), ("history_days", "month"), ("history_days", "-1d"),
     ("history_messages", "0"), ("history_messages", "all"), ("history_messages", "-1"), ("history_messages", "1g"),
     ("history_messages", "99999999m"), ("history_sync", "yes"), ("history_sync", "ON"), ("history_sync", "full"),
+    ("tls_cert_file", "cert.pem"), ("tls_key_file", "key.pem"), ("tls_key_file", "none"),
+    ("chat_config", "chat.conf"), ("chat_config", "off"),
     ("history_queue_bytes", "1k"), ("history_queue_bytes", "2g"), ("history_queue_bytes", "16mb"),
+    ("web_root", "web"), ("web_root", "./web"), ("web_root", "on"),
 ])
 def test_malformed_values(brokers, option, value):
     refuses(brokers, option, value)

@@ -62,6 +62,9 @@ static struct bridge_settings sample(void)
 	    .session_expiry_s = 300,
 	    .device_key = HEX64,
 	    .history_file = "/var/lib/mosquitto/chat.db",
+	    .web_root = "/usr/share/mosquitto-chat/web",
+	    .tls_cert_file = "/etc/ssl/chat.pem",
+	    .tls_key_file = "/etc/chat.key",
 	};
 }
 
@@ -87,6 +90,12 @@ static void assert_same(const struct bridge_settings *a, const struct bridge_set
 	assert_int_equal(a->ping_timeout_ms, b->ping_timeout_ms);
 	assert_int_equal(a->connect_rate, b->connect_rate);
 	assert_int_equal(a->connect_burst, b->connect_burst);
+	assert_int_equal(a->sessions_latest, b->sessions_latest);
+	assert_int_equal(a->session_expiry_s, b->session_expiry_s);
+	assert_string_equal(a->device_key, b->device_key);
+	assert_string_equal(a->history_file, b->history_file);
+	assert_string_equal(a->tls_cert_file, b->tls_cert_file);
+	assert_string_equal(a->tls_key_file, b->tls_key_file);
 }
 
 static bool read_line(const char *line, size_t n, struct bridge_settings *out, const char **why)
@@ -217,13 +226,13 @@ static void not_settings(void **state)
 static void behind_the_line(void **state)
 {
 	(void)state;
-	accepted("chat.db\"}\n", "chat.db\"}\n");
-	accepted("chat.db\"}\n", "chat.db\"}");
-	refused("chat.db\"}\n", "chat.db\"}\n\n", "no JSON object");
-	refused("chat.db\"}\n", "chat.db\"} \n", "no JSON object");
-	refused("chat.db\"}\n", "chat.db\"}x", "no JSON object");
-	refused("chat.db\"}\n", "chat.db\"}{}\n", "no JSON object");
-	refused("chat.db\"}\n", "chat.db\"", "no JSON object");
+	accepted("chat.key\"}\n", "chat.key\"}\n");
+	accepted("chat.key\"}\n", "chat.key\"}");
+	refused("chat.key\"}\n", "chat.key\"}\n\n", "no JSON object");
+	refused("chat.key\"}\n", "chat.key\"} \n", "no JSON object");
+	refused("chat.key\"}\n", "chat.key\"}x", "no JSON object");
+	refused("chat.key\"}\n", "chat.key\"}{}\n", "no JSON object");
+	refused("chat.key\"}\n", "chat.key\"", "no JSON object");
 }
 
 static void versions(void **state)
