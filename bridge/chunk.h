@@ -11,7 +11,7 @@
 
 #define FRAME_HEAD_MAX 10 /* bytes before the payload of an unmasked WebSocket frame */
 
-enum frame_opcode { FRAME_TEXT = 0x1, FRAME_PING = 0x9 };
+enum frame_opcode { FRAME_TEXT = 0x1, FRAME_PING = 0x9, FRAME_PONG = 0xa };
 
 /* Bytes that several outboxes share. Grows only at its end, and only by its first owner. */
 struct chunk {

@@ -19,6 +19,8 @@ const struct http_status http_not_modified = {304, "Not Modified", "", "", ""};
 const struct http_status http_bad_request = {400, "Bad Request", "bad_request", "this is not a valid request",
                                              ""};
 const struct http_status http_no_body = {400, "Bad Request", "bad_request", "a request has no body here", ""};
+const struct http_status http_no_subprotocol = {400, "Bad Request", "no_subprotocol",
+                                                "/mqtt wants Sec-WebSocket-Protocol: mqtt or mqttv3.1", ""};
 const struct http_status http_forbidden_origin = {403, "Forbidden", "forbidden_origin",
                                                   "pages of this origin may not connect", ""};
 const struct http_status http_not_found = {404, "Not Found", "not_found", "there is nothing here", ""};

@@ -28,23 +28,40 @@ bool http_span_is(struct http_span s, const char *text)
 	return s.at != NULL && s.len == strlen(text) && memcmp(s.at, text, s.len) == 0;
 }
 
+/* The next entry of a comma-separated list without the blanks around it; *at goes on behind it. */
+static bool next_entry(struct http_span list, size_t *at, struct http_span *entry)
+{
+	if (*at >= list.len)
+		return false;
+	size_t start = *at, end = start;
+	while (end < list.len && list.at[end] != ',')
+		end++;
+	*at = end + 1;
+	while (start < end && (list.at[start] == ' ' || list.at[start] == '\t'))
+		start++;
+	while (end > start && (list.at[end - 1] == ' ' || list.at[end - 1] == '\t'))
+		end--;
+	*entry = (struct http_span){list.at + start, end - start};
+	return true;
+}
+
 bool http_list_has(struct http_span list, const char *token)
 {
-	size_t i = 0;
-	while (i < list.len) {
-		size_t start = i;
-		while (i < list.len && list.at[i] != ',')
-			i++;
-		size_t end = i;
-		while (start < end && (list.at[start] == ' ' || list.at[start] == '\t'))
-			start++;
-		while (end > start && (list.at[end - 1] == ' ' || list.at[end - 1] == '\t'))
-			end--;
-		if (span_iequals(list.at + start, end - start, token))
+	struct http_span entry;
+	for (size_t at = 0; next_entry(list, &at, &entry);)
+		if (span_iequals(entry.at, entry.len, token))
 			return true;
-		i++;
-	}
 	return false;
+}
+
+const char *http_list_first(struct http_span list, const char *const *names)
+{
+	struct http_span entry;
+	for (size_t at = 0; next_entry(list, &at, &entry);)
+		for (size_t i = 0; names[i] != NULL; i++)
+			if (http_span_is(entry, names[i]))
+				return names[i];
+	return NULL;
 }
 
 /* [ W/ ] DQUOTE etagc* DQUOTE (RFC 9110 8.8.3): the tag at *at without W/, and *at behind it. At NULL: none
@@ -203,6 +220,17 @@ struct head_lists {
 	bool length_seen;
 };
 
+/* Proxies add behind what there is, so the last ones say most. */
+static void keep_forwarded(struct http_head *out, struct http_span value)
+{
+	if (out->forwarded_count == HTTP_FORWARDED_MAX) {
+		memmove(out->forwarded_for, out->forwarded_for + 1,
+		        (HTTP_FORWARDED_MAX - 1) * sizeof out->forwarded_for[0]);
+		out->forwarded_count--;
+	}
+	out->forwarded_for[out->forwarded_count++] = value;
+}
+
 static bool take_field(const char *name, size_t name_len, struct http_span value, struct http_head *out,
                        struct head_lists *lists)
 {
@@ -219,6 +247,8 @@ static bool take_field(const char *name, size_t name_len, struct http_span value
 	if (span_iequals(name, name_len, "if-none-match")) {
 		if (out->if_none_match.at == NULL)
 			out->if_none_match = value;
+	} else if (span_iequals(name, name_len, "x-forwarded-for")) {
+		keep_forwarded(out, value);
 	} else if (span_iequals(name, name_len, "sec-websocket-protocol")) {
 		if (out->websocket_protocol.at == NULL)
 			out->websocket_protocol = value;

@@ -16,8 +16,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define HTTP_HEAD_MAX 16384 /* bytes of a head, line ends included */
-#define HTTP_FIELDS_MAX 100 /* header fields of a request */
+#define HTTP_HEAD_MAX 16384  /* bytes of a head, line ends included */
+#define HTTP_FIELDS_MAX 100  /* header fields of a request */
+#define HTTP_FORWARDED_MAX 8 /* X-Forwarded-For fields that are kept: the last ones */
 
 struct http_span {
 	const char *at; /* NULL: the field is absent */
@@ -34,7 +35,9 @@ struct http_head {
 	struct http_span host;
 	struct http_span origin;
 	struct http_span authorization;
-	struct http_span if_none_match; /* the first such field */
+	struct http_span if_none_match;                     /* the first such field */
+	struct http_span forwarded_for[HTTP_FORWARDED_MAX]; /* in their order */
+	size_t forwarded_count;
 	struct http_span websocket_key;
 	struct http_span websocket_version;
 	struct http_span websocket_protocol; /* the first such field */
@@ -57,6 +60,9 @@ enum http_head_result http_head_parse(const char *bytes, size_t n, struct http_h
 
 /* Does a comma-separated list (ASCII case-insensitive tokens) hold the token? */
 bool http_list_has(struct http_span list, const char *token);
+
+/* The first entry of such a list that is one of the names (the last one is NULL), exactly; NULL: none is. */
+const char *http_list_first(struct http_span list, const char *const *names);
 
 /* Does an If-None-Match field ("*", or entity tags, weak ones too) hold the tag, which has its quotes? A
  * field that is malformed holds what stands before the fault. */

@@ -86,17 +86,26 @@ static void raise_descriptor_limit(void)
 	}
 }
 
+/* Behind a public port: nothing it starts could gain rights, and what it knows is written to no core file. */
+static void give_up_rights(void)
+{
+	const struct rlimit none = {0, 0};
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || setrlimit(RLIMIT_CORE, &none) != 0)
+		log_line(LOG_LEVEL_WARNING, "rights cannot be given up: %s", strerror(errno));
+}
+
 /* As soon as nobody is left, or the time is up. */
 static void on_stop_timer(uv_timer_t *timer)
 {
 	struct bridge *b = timer->data;
 	b->loop.now_ms = loop_now_ns() / 1000000u;
-	if (b->sessions.count > 0 && b->loop.now_ms < b->stop_by_ms)
+	if (b->sessions.count + b->tunnels.count > 0 && b->loop.now_ms < b->stop_by_ms)
 		return;
 	uv_close((uv_handle_t *)timer, NULL);
 	/* each lets go of what the next one owns */
 	server_stop(&b->server);
 	sessions_stop(&b->sessions);
+	tunnels_stop(&b->tunnels);
 	roster_stop(&b->roster);
 	rooms_stop(&b->rooms);
 	history_reader_stop(&b->history);
@@ -115,6 +124,7 @@ static void stop(struct bridge *b)
 	uv_close((uv_handle_t *)&b->control, NULL);
 	acceptor_stop(&b->acceptor);
 	sessions_close_all(&b->sessions, CLOSE_GOING_AWAY, "the server is shutting down");
+	tunnels_close_all(&b->tunnels, CLOSE_GOING_AWAY, "the server is shutting down");
 	timer.data = b;
 	if (uv_timer_init(&b->loop.uv, &timer) != 0 ||
 	    uv_timer_start(&timer, on_stop_timer, STOP_TICK_MS, STOP_TICK_MS) != 0)
@@ -130,11 +140,20 @@ static bool load_certificate(const struct bridge_settings *s)
 	return false;
 }
 
+/* It has been checked with the settings. */
+static void read_proxies(struct bridge *b)
+{
+	const char *list = b->settings.trusted_proxies;
+	(void)cidr_list_parse(list, strlen(list), &b->proxies);
+}
+
 /* The plugin has reloaded: what may change while sessions live. */
 static void apply(struct bridge *b, const struct bridge_settings *fresh)
 {
 	struct bridge_settings *s = &b->settings;
 	memcpy(s->allowed_origins, fresh->allowed_origins, sizeof s->allowed_origins);
+	memcpy(s->trusted_proxies, fresh->trusted_proxies, sizeof s->trusted_proxies);
+	read_proxies(b);
 	s->max_sessions = fresh->max_sessions;
 	s->max_sessions_per_user = fresh->max_sessions_per_user;
 	s->outbox_bytes = fresh->outbox_bytes;
@@ -176,6 +195,7 @@ static void on_round(void *user)
 	rooms_flush(&b->rooms);
 	sessions_flush(&b->sessions);
 	sessions_close_due(&b->sessions);
+	tunnels_visit_due(&b->tunnels);
 	mqtt_links_flush(&b->links);
 	server_feed(&b->server);
 }
@@ -190,11 +210,12 @@ static void identify(struct mqtt_link *link, struct mqtt_connect *out)
 
 static bool start(struct bridge *b)
 {
+	read_proxies(b);
 	sync_start(&b->sync, b);
 	if (!load_certificate(&b->settings) || !loop_start(&b->loop, on_round, b) ||
 	    !mqtt_links_start(&b->links, &b->loop, b->settings.broker_socket, b->settings.credential, identify) ||
 	    !server_start(&b->server, b) || !history_reader_start(&b->history, b) ||
-	    !roster_start(&b->roster, b) || !sessions_start(&b->sessions, b) ||
+	    !roster_start(&b->roster, b) || !sessions_start(&b->sessions, b) || !tunnels_start(&b->tunnels, b) ||
 	    !acceptor_start(&b->acceptor, b, SETTINGS_LISTEN_FD) || !rooms_start(&b->rooms, b))
 		return false;
 	b->control.data = b;
@@ -216,6 +237,7 @@ int main(int argc, char **argv)
 	/* Second to the end of file on the control socket: also when the broker is killed while we are stuck. */
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0)
 		log_line(LOG_LEVEL_WARNING, "prctl: %s", strerror(errno));
+	give_up_rights();
 	(void)signal(SIGPIPE, SIG_IGN);
 	(void)signal(SIGINT, SIG_IGN); /* Ctrl-C goes to the whole group; the broker's end is ours */
 	(void)signal(SIGHUP, SIG_IGN);

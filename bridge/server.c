@@ -9,10 +9,12 @@
 #include <libwebsockets.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
-#define RX_BUFFER_BYTES 1024 /* allocated per connection */
-#define UPGRADE_SECONDS 5    /* libwebsockets' own limit for the handshake; it has the whole head at once */
+#define SESSION_RX_BYTES 1024 /* of one read; allocated per connection */
+#define TUNNEL_RX_BYTES 4096
+#define UPGRADE_SECONDS 5 /* libwebsockets' own limit for the handshake; it has the whole head at once */
 
 /* Upgrades that libwebsockets has not answered yet, by descriptor. */
 static struct upgrade **upgrades;
@@ -51,42 +53,84 @@ static bool keep_upgrade(int fd, struct upgrade *u)
 	return true;
 }
 
-static void on_violation(void *user, const char *violation)
-{
-	session_close(user, CLOSE_PROTOCOL_ERROR, violation);
-}
-
 /* What libwebsockets keeps for each connection. */
 struct connection {
-	struct session *session;
+	const struct endpoint *endpoint;
+	void *of; /* NULL: nobody is there */
 };
+
+static void on_violation(void *user, uint16_t code, const char *reason)
+{
+	const struct connection *c = user;
+	if (c->of != NULL)
+		c->endpoint->violation(c->of, code, reason);
+}
+
+static void on_ping(void *user, const uint8_t *payload, size_t n)
+{
+	const struct connection *c = user;
+	if (c->of != NULL)
+		c->endpoint->ping(c->of, payload, n);
+}
+
+/* Who answers pings itself, and who leaves them to libwebsockets. */
+static const struct frame_guard_owner answering = {on_violation, on_ping}, leaving = {on_violation, NULL};
 
 void server_forget(struct lws *wsi)
 {
 	struct connection *c = lws_wsi_user(wsi);
 	if (c != NULL)
-		c->session = NULL;
+		c->of = NULL;
+}
+
+void server_close(struct lws *wsi, uint16_t code, const char *reason, bool rx_stopped)
+{
+	if (!lws_partial_buffered(wsi)) {
+		size_t len = strlen(reason);
+		lws_close_reason(wsi, (enum lws_close_status)code, (unsigned char *)(uintptr_t)reason,
+		                 len < 123 ? len : 123);
+	}
+	/* the peer's close frame must be read, or the connection stays until a time limit */
+	if (rx_stopped)
+		(void)lws_rx_flow_control(wsi, 1);
+	/* The close frame of `return -1` from a WRITEABLE callback is lost with libuv in builds with
+	 * assertions (libwebsockets issue 3569); a kill from outside its callbacks sends it. */
+	int fd = (int)lws_get_socket_fd(wsi);
+	lws_set_timeout(wsi, PENDING_TIMEOUT_USER_REASON_BASE, LWS_TO_KILL_SYNC);
+	/* Nobody will see an answer to our close frame where the guard has cut the stream: what is there is read
+	 * and forgotten, then libwebsockets finds its end. (A connection that is gone by now is not guarded.) */
+	if (frame_guard_refused(fd))
+		(void)shutdown(fd, SHUT_RD);
 }
 
 static int on_established(struct lws *wsi, struct connection *c)
 {
-	struct bridge *b = bridge_of(wsi);
 	int fd = (int)lws_get_socket_fd(wsi);
 	struct upgrade *u = take_upgrade(fd);
 	if (u == NULL)
 		return -1;
-	c->session = session_open(&b->sessions, wsi, &u->params, u->fault);
-	bool fine = c->session != NULL && frame_guard_start(fd, on_violation, c->session);
+	c->endpoint = u->endpoint;
+	c->of = c->endpoint->open(bridge_of(wsi), wsi, u);
+	bool fine = c->of != NULL && frame_guard_start(fd, c->endpoint->ping != NULL ? &answering : &leaving, c);
 	if (!fine)
 		log_line(LOG_LEVEL_ERROR, "out of memory, a connection is closed");
-	else if (u->fault == NULL)
-		log_line(LOG_LEVEL_INFO, "session of %s opened from %s (%s)", u->params.identity.text, u->address,
-		         c->session->client_id);
-	const char *violation = fine ? frame_guard_feed(fd, (const uint8_t *)u->early, u->early_len) : NULL;
-	if (violation != NULL)
-		on_violation(c->session, violation);
+	else
+		(void)frame_guard_feed(fd, (const uint8_t *)u->early, u->early_len); /* it has told the endpoint */
 	free(u);
 	return fine ? 0 : -1;
+}
+
+static void on_receive(struct lws *wsi, const struct connection *c, const void *bytes, size_t len)
+{
+	struct message_piece piece = {
+	    .bytes = bytes,
+	    .len = len,
+	    .first = lws_is_first_fragment(wsi) != 0,
+	    .final = lws_is_final_fragment(wsi) != 0,
+	    .binary = lws_frame_is_binary(wsi) != 0,
+	    .remaining = lws_remaining_packet_payload(wsi),
+	};
+	c->endpoint->receive(c->of, &piece);
 }
 
 static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t len)
@@ -94,33 +138,31 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
 	struct connection *c = user;
 	switch (reason) {
 	case LWS_CALLBACK_ESTABLISHED:
-		c->session = NULL;
+		c->of = NULL;
 		return on_established(wsi, c);
 	case LWS_CALLBACK_RECEIVE:
-		if (c->session != NULL)
-			session_receive(c->session, in, len, lws_is_first_fragment(wsi) != 0,
-			                lws_is_final_fragment(wsi) != 0, lws_frame_is_binary(wsi) != 0,
-			                lws_remaining_packet_payload(wsi));
+		if (c->of != NULL)
+			on_receive(wsi, c, in, len);
 		return 0;
 	case LWS_CALLBACK_RECEIVE_PONG:
-		if (c->session != NULL)
-			session_pong(c->session);
+		if (c->of != NULL && c->endpoint->pong != NULL)
+			c->endpoint->pong(c->of);
 		return 0;
 	case LWS_CALLBACK_SERVER_WRITEABLE:
-		if (c->session != NULL)
-			session_writeable(c->session);
+		if (c->of != NULL)
+			c->endpoint->writeable(c->of);
 		return 0;
 	case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
 		/* the code is in network order; an empty close frame counts as 1005 */
-		if (c->session != NULL)
-			session_peer_closes(c->session,
-			                    len >= 2 ? ((unsigned)((uint8_t *)in)[0] << 8) | ((uint8_t *)in)[1] : 1005);
+		if (c->of != NULL)
+			c->endpoint->peer_closes(
+			    c->of, len >= 2 ? ((unsigned)((uint8_t *)in)[0] << 8) | ((uint8_t *)in)[1] : 1005);
 		return 0;
 	case LWS_CALLBACK_CLOSED:
 		frame_guard_stop((int)lws_get_socket_fd(wsi));
-		if (c->session != NULL)
-			session_gone(c->session);
-		c->session = NULL;
+		if (c->of != NULL)
+			c->endpoint->gone(c->of);
+		c->of = NULL;
 		return 0;
 	case LWS_CALLBACK_CLOSED_HTTP:
 		free(take_upgrade((int)lws_get_socket_fd(wsi)));
@@ -133,11 +175,16 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
 	}
 }
 
+#define PROTOCOL(name, rx_bytes)                                                                             \
+	{                                                                                                        \
+		(name), on_event, sizeof(struct connection), (rx_bytes), 0, NULL, OUTBOX_WRITE_MAX                   \
+	}
+
+/* By subprotocol, as the request says that the visitor has made: each path has its own. */
 static const struct lws_protocols protocols[] = {
-    /* the first serves clients that name no subprotocol */
-    {"chat", on_event, sizeof(struct connection), RX_BUFFER_BYTES, 0, NULL, OUTBOX_WRITE_MAX},
-    {"bearer", on_event, sizeof(struct connection), RX_BUFFER_BYTES, 0, NULL, OUTBOX_WRITE_MAX},
-    {NULL, NULL, 0, 0, 0, NULL, 0},
+    PROTOCOL("chat", SESSION_RX_BYTES), /* the first serves clients that name no subprotocol */
+    PROTOCOL("bearer", SESSION_RX_BYTES),  PROTOCOL("mqtt", TUNNEL_RX_BYTES),
+    PROTOCOL("mqttv3.1", TUNNEL_RX_BYTES), {NULL, NULL, 0, 0, 0, NULL, 0},
 };
 
 /* The library's own words. Those that every handed-over connection causes are not for the log. */

@@ -1,5 +1,5 @@
 /*
- * session_output.c - what a session is sent: its outbox with its bounds, and pings.
+ * session_output.c - what a session is sent: its outbox with its bounds, pings and pongs.
  */
 #include "bridge/bridge.h"
 #include "common/reply.h"
@@ -160,10 +160,20 @@ void session_writeable(struct session *s)
 	if (s->wsi == NULL || lws_partial_buffered(s->wsi))
 		return;
 	s->blocked = false;
-	if (s->outbox.count > 0)
+	if (s->outbox.count > 0 || s->pongs != NULL)
 		mark_dirty(s);
 	else
 		take_in_more(s);
+}
+
+static void push_pongs(struct session *s)
+{
+	if (s->pongs == NULL || s->blocked)
+		return;
+	if (!session_leaving(s) && !outbox_push(&s->outbox, s->pongs, 0, s->pongs->len))
+		session_close(s, CLOSE_INTERNAL, "out of memory");
+	chunk_release(s->pongs);
+	s->pongs = NULL;
 }
 
 void sessions_flush(struct sessions *all)
@@ -172,6 +182,7 @@ void sessions_flush(struct sessions *all)
 		struct session *s = all->dirty;
 		all->dirty = s->next_dirty;
 		s->dirty = false;
+		push_pongs(s);
 		if (s->wsi != NULL && s->state != SESSION_GONE && s->outbox.count > 0)
 			take_result(s, outbox_flush(&s->outbox, s->wsi));
 		if (!s->blocked)
@@ -190,6 +201,22 @@ void session_pong(struct session *s)
 {
 	session_alive(s);
 	s->ping_ms = 0;
+}
+
+void session_ping(struct session *s, const uint8_t *payload, size_t n)
+{
+	session_alive(s);
+	if (session_leaving(s))
+		return;
+	if (s->pongs == NULL && (s->pongs = chunk_new(PONGS_BYTES)) == NULL) {
+		session_close(s, CLOSE_INTERNAL, "out of memory");
+		return;
+	}
+	if (!chunk_append_frame(s->pongs, FRAME_PONG, payload, n)) {
+		s->pongs->len = 0; /* nobody else has it yet */
+		(void)chunk_append_frame(s->pongs, FRAME_PONG, payload, n);
+	}
+	mark_dirty(s);
 }
 
 void session_check_alive(struct session *s)

@@ -170,24 +170,42 @@ static bool key_valid(struct http_span key)
 	return true;
 }
 
+/* Sessions and tunnels cost the same: two descriptors here and one in the broker. */
+static uint32_t websockets(const struct bridge *b)
+{
+	return b->sessions.count + b->tunnels.count;
+}
+
 /* Would a session more leave enough descriptors for the others? */
 static bool descriptors_left(const struct bridge *b)
 {
 	struct rlimit limit;
 	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
 		return true;
-	uint64_t used = 2ull * b->sessions.count + b->acceptor.count + DESCRIPTORS_SPARE;
+	uint64_t used = 2ull * websockets(b) + b->acceptor.count + DESCRIPTORS_SPARE;
 	return used + 2 <= limit.rlim_cur;
 }
 
-static void upgrade(struct visitor *v, const struct http_head *head)
+/* What the target is upgraded to, NULL: nothing. */
+static const struct endpoint *endpoint_of(const struct bridge *b, const struct http_head *head)
+{
+	if (session_params_is_session(head->target.at, head->target.len))
+		return &session_endpoint;
+	if (b->settings.mqtt && tunnel_is_path(head->target.at, head->target.len))
+		return &tunnel_endpoint;
+	return NULL;
+}
+
+/* subprotocol: to answer with; NULL: none. */
+static void upgrade(struct visitor *v, const struct http_head *head, const struct endpoint *endpoint,
+                    const char *subprotocol)
 {
 	struct bridge *b = v->acceptor->bridge;
 	static struct log_limit full_limit;
-	if (b->sessions.count >= b->settings.max_sessions || !descriptors_left(b)) {
+	if (websockets(b) >= b->settings.max_sessions || !descriptors_left(b)) {
 		log_limited(&full_limit, b->loop.now_ms, LOG_LEVEL_WARNING,
 		            "no room for more sessions (%u now; max_sessions and the limit of open files bound them)",
-		            b->sessions.count);
+		            websockets(b));
 		refuse(v, &http_overloaded, head);
 		return;
 	}
@@ -196,17 +214,19 @@ static void upgrade(struct visitor *v, const struct http_head *head)
 		refuse(v, &http_overloaded, head);
 		return;
 	}
-	u->fault = session_params_parse(head->target.at, head->target.len, &u->params);
+	u->endpoint = endpoint;
+	if (endpoint == &session_endpoint)
+		u->fault = session_params_parse(head->target.at, head->target.len, &u->params);
 	memcpy(u->address, v->address, sizeof u->address);
 	u->early = v->head + head->size;
 	u->early_len = v->head_len - head->size;
 	char clean[512];
 	int n = snprintf(clean, sizeof clean,
-	                 "GET /ws HTTP/1.1\r\nHost: chat\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-	                 "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %.*s\r\n%s\r\n",
+	                 "GET / HTTP/1.1\r\nHost: chat\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+	                 "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %.*s\r\n%s%s%s\r\n",
 	                 (int)head->websocket_key.len, head->websocket_key.at,
-	                 http_list_has(head->websocket_protocol, "bearer") ? "Sec-WebSocket-Protocol: bearer\r\n"
-	                                                                   : "");
+	                 subprotocol != NULL ? "Sec-WebSocket-Protocol: " : "",
+	                 subprotocol != NULL ? subprotocol : "", subprotocol != NULL ? "\r\n" : "");
 	size_t total = (size_t)n + u->early_len;
 	char *bytes = malloc(total);
 	if (bytes == NULL) {
@@ -273,31 +293,55 @@ void visitor_expire(struct visitor *v)
 	http_api_answer(&v->exchange, &http_unavailable, NULL);
 }
 
+static void choose_subprotocol(struct visitor *v, const struct http_head *head,
+                               const struct endpoint *endpoint)
+{
+	const char *subprotocol = http_list_first(head->websocket_protocol, endpoint->subprotocols);
+	if (subprotocol == NULL && endpoint->subprotocol_required)
+		refuse(v, &http_no_subprotocol, head);
+	else
+		upgrade(v, head, endpoint, subprotocol);
+}
+
 static void handle(struct visitor *v, const struct http_head *head)
 {
 	struct bridge *b = v->acceptor->bridge;
 	bool get = http_span_is(head->method, "GET");
 	bool options = http_span_is(head->method, "OPTIONS");
-	bool session = session_params_is_session(head->target.at, head->target.len);
-	if (!get && !options && !http_span_is(head->method, "HEAD")) {
+	const struct endpoint *endpoint = endpoint_of(b, head);
+	if (!get && !options && !http_span_is(head->method, "HEAD"))
 		refuse(v, &http_method_not_allowed, head);
-	} else if (head->has_body) {
+	else if (head->has_body)
 		refuse(v, &http_no_body, head);
-	} else if (session && options) {
-		refuse(v, &http_no_content, head);
-	} else if (session && (!get || !head->upgrade_websocket)) {
-		refuse(v, &http_upgrade_required, head);
-	} else if (session && !http_span_is(head->websocket_version, "13")) {
-		refuse(v, &http_upgrade_required, head);
-	} else if (session && !key_valid(head->websocket_key)) {
-		refuse(v, &http_bad_request, head);
-	} else if (session && !http_origin_allowed(b->settings.allowed_origins, head->origin)) {
-		refuse(v, &http_forbidden_origin, head);
-	} else if (session) {
-		upgrade(v, head);
-	} else {
+	else if (endpoint == NULL)
 		ask(v, head);
-	}
+	else if (options)
+		refuse(v, &http_no_content, head);
+	else if (!get || !head->upgrade_websocket || !http_span_is(head->websocket_version, "13"))
+		refuse(v, &http_upgrade_required, head);
+	else if (!key_valid(head->websocket_key))
+		refuse(v, &http_bad_request, head);
+	else if (!http_origin_allowed(b->settings.allowed_origins, head->origin))
+		refuse(v, &http_forbidden_origin, head);
+	else
+		choose_subprotocol(v, head, endpoint);
+}
+
+/* Behind a proxy, whose connection it is shows only now. False: it is refused. */
+static bool learn_client(struct visitor *v, const struct http_head *head)
+{
+	struct bridge *b = v->acceptor->bridge;
+	struct address_line lines[HTTP_FORWARDED_MAX];
+	if (!v->by_proxy)
+		return true;
+	for (size_t i = 0; i < head->forwarded_count; i++)
+		lines[i] = (struct address_line){head->forwarded_for[i].at, head->forwarded_for[i].len};
+	v->client = cidr_client(&b->proxies, &v->client, lines, head->forwarded_count);
+	address_format(&v->client, v->address);
+	if (acceptor_take_token(v->acceptor, &v->client))
+		return true;
+	visitor_refuse_busy(v, head);
+	return false;
 }
 
 static bool grow_head(struct visitor *v)
@@ -335,7 +379,8 @@ static void read_head(struct visitor *v)
 		case HTTP_HEAD_PARTIAL:
 			continue;
 		case HTTP_HEAD_DONE:
-			handle(v, &head);
+			if (learn_client(v, &head))
+				handle(v, &head);
 			return;
 		case HTTP_HEAD_BAD:
 			refuse(v, &http_bad_request, &head);
@@ -397,9 +442,9 @@ struct visitor *visitor_new(struct acceptor *a, int fd)
 	return v;
 }
 
-void visitor_refuse_busy(struct visitor *v)
+void visitor_refuse_busy(struct visitor *v, const struct http_head *head)
 {
-	refuse(v, &http_too_many_requests, NULL);
+	refuse(v, &http_too_many_requests, head);
 }
 
 void visitor_refuse_full(struct visitor *v)

@@ -14,6 +14,7 @@
 
 #include "bridge/http_api.h"
 #include "bridge/loop.h"
+#include "common/cidr.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -49,7 +50,9 @@ struct visitor {
 	uint32_t body_len, body_off;
 	uint32_t sunk; /* bytes that came after the answer */
 	bool on_spare; /* holds the descriptor that is kept for refusing */
-	char address[46];
+	struct address client;
+	bool by_proxy;                  /* client is a proxy's, until the request says whose it is */
+	char address[ADDRESS_TEXT_MAX]; /* client's */
 };
 
 /* Takes the descriptor. NULL, and the descriptor closed, when memory or the kernel refuses. */
@@ -62,7 +65,8 @@ void visitor_free(struct visitor *v, bool keep_fd);
 void visitor_expire(struct visitor *v);
 
 /* 429, 503: without reading any further. */
-void visitor_refuse_busy(struct visitor *v);
+/* head: of the request, NULL: it is not read. */
+void visitor_refuse_busy(struct visitor *v, const struct http_head *head);
 void visitor_refuse_full(struct visitor *v);
 
 #endif

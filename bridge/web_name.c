@@ -10,7 +10,7 @@
 	"data:; "                                                                                                \
 	"font-src 'self'; connect-src 'self' ws: wss:; manifest-src 'self'; base-uri 'none'; form-action "       \
 	"'none'; "                                                                                               \
-	"frame-ancestors 'none'\r\n"
+	"frame-ancestors 'none'; require-trusted-types-for 'script'\r\n"
 /* An image that is opened as a page of its own runs nothing. */
 #define DRAWING "Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'; sandbox\r\n"
 

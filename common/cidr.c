@@ -70,9 +70,23 @@ bool address_parse(const char *s, size_t n, struct address *out)
 	return parse_plain(s, n, out, &v4);
 }
 
+struct address address_from_v4(const struct in_addr *v4)
+{
+	struct address a;
+
+	memcpy(a.bytes, mapped, sizeof(mapped));
+	memcpy(a.bytes + sizeof(mapped), v4, 4);
+	return a;
+}
+
+bool address_is_v4(const struct address *a)
+{
+	return memcmp(a->bytes, mapped, sizeof(mapped)) == 0;
+}
+
 void address_format(const struct address *a, char out[ADDRESS_TEXT_MAX])
 {
-	bool v4 = memcmp(a->bytes, mapped, sizeof(mapped)) == 0;
+	bool v4 = address_is_v4(a);
 
 	if (!inet_ntop(v4 ? AF_INET : AF_INET6, a->bytes + (v4 ? 12 : 0), out, ADDRESS_TEXT_MAX))
 		out[0] = '\0'; /* cannot happen: there is room */

@@ -31,6 +31,10 @@ struct cidr_list {
  * "[2001:db8::1]:4711". No zone, no name. */
 bool address_parse(const char *s, size_t n, struct address *out);
 
+struct in_addr;
+struct address address_from_v4(const struct in_addr *v4);
+bool address_is_v4(const struct address *a);
+
 /* As inet_ntop writes it, IPv4 without the prefix. */
 void address_format(const struct address *a, char out[ADDRESS_TEXT_MAX]);
 

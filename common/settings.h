@@ -23,6 +23,7 @@
 #define CREDENTIAL_HEX 64     /* 256 random bits in hex */
 #define SOCKET_PATH_MAX 107   /* bytes, sun_path without its NUL */
 #define ORIGINS_MAX 4096      /* bytes of the comma-separated list */
+#define PROXIES_MAX 3072      /* bytes of the comma-separated list */
 #define SYSTEM_SENDER_MAX 64  /* bytes */
 #define HISTORY_PATH_MAX 1023 /* bytes */
 #define WEB_ROOT_MAX 1023     /* bytes */
@@ -59,9 +60,11 @@ struct bridge_settings {
 	char topic_root[TOPIC_ROOT_MAX + 1];
 	char room[ROOM_MAX + 1]; /* where a session goes that names no room */
 	bool fanout_session;     /* false: one subscription per room and bridge */
+	bool mqtt;               /* /mqtt is a tunnel to the broker */
 	enum chat_language language;
 	char system_sender[SYSTEM_SENDER_MAX + 1];
 	char allowed_origins[ORIGINS_MAX + 1]; /* "*", or exact origins with commas, or "" for none */
+	char trusted_proxies[PROXIES_MAX + 1]; /* a list as of cidr.h, "" for none */
 	uint32_t max_frame_bytes;
 	uint32_t header_timeout_ms;
 	uint32_t max_sessions;

@@ -144,9 +144,11 @@ static char *settings_line(size_t index)
 	memcpy(s->topic_root, o->topic_root, sizeof(s->topic_root));
 	memcpy(s->room, o->room, sizeof(s->room));
 	s->fanout_session = o->fanout_session;
+	s->mqtt = o->mqtt;
 	s->language = o->language;
 	memcpy(s->system_sender, o->system_sender, sizeof(s->system_sender));
 	memcpy(s->allowed_origins, o->allowed_origins, sizeof(s->allowed_origins));
+	memcpy(s->trusted_proxies, o->trusted_proxies, sizeof(s->trusted_proxies));
 	s->max_frame_bytes = o->max_frame_bytes;
 	s->header_timeout_ms = o->header_timeout_ms;
 	s->max_sessions = o->max_sessions;

@@ -3,6 +3,7 @@
  */
 #include "options.h"
 
+#include "common/cidr.h"
 #include "common/utf8.h"
 #include "compat.h"
 #include "schema.h"
@@ -85,6 +86,14 @@ static const char *read_fanout(const char *v, struct options *o)
 	return NULL;
 }
 
+static const char *read_mqtt(const char *v, struct options *o)
+{
+	if (strcmp(v, "on") != 0 && strcmp(v, "off") != 0)
+		return "`on` or `off` is expected";
+	o->mqtt = strcmp(v, "on") == 0;
+	return NULL;
+}
+
 static const char *read_other_topics(const char *v, struct options *o)
 {
 	if (strcmp(v, "allow") != 0 && strcmp(v, "defer") != 0)
@@ -153,6 +162,16 @@ static const char *read_allowed_origins(const char *v, struct options *o)
 		if (*end == '\0')
 			return NULL;
 	}
+}
+
+static const char *read_trusted_proxies(const char *v, struct options *o)
+{
+	struct cidr_list list;
+
+	if (strlen(v) > PROXIES_MAX || !cidr_list_parse(v, strlen(v), &list) || list.count == 0)
+		return "addresses or ranges of them are expected, with commas between, such as 127.0.0.1,10.0.0.0/8";
+	memcpy(o->trusted_proxies, v, strlen(v) + 1);
+	return NULL;
 }
 
 static const char *read_max_message_chars(const char *v, struct options *o)
@@ -364,9 +383,11 @@ static const struct {
     {"topic_root", read_topic_root},
     {"room", read_room},
     {"fanout", read_fanout},
+    {"mqtt", read_mqtt},
     {"other_topics", read_other_topics},
     {"auth", read_auth},
     {"allowed_origins", read_allowed_origins},
+    {"trusted_proxies", read_trusted_proxies},
     {"max_message_chars", read_max_message_chars},
     {"max_frame_bytes", read_max_frame_bytes},
     {"header_timeout", read_header_timeout},
@@ -404,6 +425,7 @@ static const struct options defaults = {
     .bridges = 1,
     .topic_root = "chat",
     .room = "general",
+    .mqtt = true,
     .allowed_origins = "*", /* while authentication is off */
     .max_message_chars = 4000,
     .max_frame_bytes = 64 * 1024,
@@ -462,8 +484,8 @@ static size_t find(const char *name)
 bool options_reloadable(const char *name)
 {
 	static const char *const names[] = {
-	    "allowed_origins", "max_message_chars",     "rate_messages", "rate_connects",
-	    "max_sessions",    "max_sessions_per_user", "outbox_bytes",  "outbox_seconds",
+	    "allowed_origins", "trusted_proxies",       "max_message_chars", "rate_messages",  "rate_connects",
+	    "max_sessions",    "max_sessions_per_user", "outbox_bytes",      "outbox_seconds",
 	};
 	size_t i;
 

@@ -35,9 +35,11 @@ struct options {
 	size_t topic_root_len;
 	char room[ROOM_MAX + 1];
 	bool fanout_session;
+	bool mqtt; /* the bridges tunnel MQTT over WebSocket */
 	enum other_topics other_topics;
 	bool auth_given;                       /* `auth none` was written down */
 	char allowed_origins[ORIGINS_MAX + 1]; /* "*", a list, or "" for none */
+	char trusted_proxies[PROXIES_MAX + 1]; /* a list as of cidr.h, or "" */
 	uint32_t max_message_chars;
 	uint32_t max_frame_bytes;
 	uint32_t header_timeout_ms;

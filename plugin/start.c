@@ -208,8 +208,11 @@ static void log_start(const struct host *host, const struct decision *d)
 		log_line(
 		    MOSQ_LOG_WARNING,
 		    "plugin_opt_bind_address %s is not a loopback address and there is no authentication: whoever "
-		    "reaches it may be anybody",
-		    o->bind_address);
+		    "reaches it may be anybody%s",
+		    o->bind_address,
+		    o->mqtt ? ", and MQTT clients get through /mqtt to all topics of this broker that it gives "
+		              "them (plugin_opt_mqtt off closes that way)"
+		            : "");
 	if (BROKER_LINE_2_1 && d->defer && o->other_topics == OTHER_UNSET)
 		log_line(MOSQ_LOG_NOTICE,
 		         "another plugin is listed before this one: topics outside %s/# need its consent "

@@ -1,4 +1,4 @@
-/** Wiring: who is signed in, which place is open, what each module hears of the others. */
+/** Wiring: what each module hears of the others. */
 import { t } from "./text.js";
 import { $, el, soon } from "./dom.js";
 import { address, hashOf, keyOf, nameElement, roomName } from "./places.js";
@@ -9,10 +9,8 @@ import * as sidebar from "./sidebar.js";
 import { Store } from "./store.js";
 import { Timeline } from "./timeline.js";
 
-/** @type {Session} */ let session;
-/** @type {Store} */ let store;
-/** @type {import("./store.js").Place} the open one */ let place;
-let countdown;
+let session, store, countdown;
+let place; // the open one
 
 const timeline = new Timeline({
 	load: (gap) => session.load(place, gap),

@@ -24,7 +24,7 @@ export function soon(action, pause = 16) {
 	return () => (timer ||= setTimeout(() => ((timer = 0), action()), pause));
 }
 
-/** For storage, which may be full or forbidden: then there is none. */
+/** For storage, which may be full or forbidden. */
 export function attempt(action) {
 	try {
 		return action();

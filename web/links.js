@@ -1,4 +1,4 @@
-/** Text with links, shown as written. Hosts in other alphabets (which can look like known ones) and user parts are no links. */
+/** Text with links, as written. Hosts in other alphabets, which can look like known ones, and user parts are none. */
 import { attempt, el } from "./dom.js";
 
 const address = /https?:\/\/[^\s"<>`\p{Cc}\p{Cf}]+/giu;
@@ -16,7 +16,7 @@ export function linked(text) {
 	for (const { 0: match, index } of text.matchAll(address)) {
 		const written = trimmed(match), href = attempt(() => new URL(written).href);
 		if (!href || !/^https?:\/\/[\w.:[\]-]+([/?#]|$)/i.test(written)) continue;
-		parts.push(text.slice(done, index), el("a", { href, title: href, target: "_blank", rel: "noopener noreferrer nofollow", dir: "ltr" }, written));
+		parts.push(text.slice(done, index), el("a", { href, target: "_blank", rel: "noopener noreferrer nofollow", dir: "ltr" }, written));
 		done = index + written.length;
 	}
 	return [...parts, text.slice(done)];

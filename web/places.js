@@ -4,7 +4,7 @@ import { attempt, el } from "./dom.js";
 const label = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?";
 const email = RegExp(`^[a-z0-9.!#$%&'*+/=?^_\`{|}~-]{1,64}@${label}(?:\\.${label})*$`, "i");
 
-/** @returns {string|undefined} as the server has it: its domain in lower case */
+/** As the server has it: its domain in lower case. */
 export function address(text) {
 	text = text.trim().replace(/@[^@]*$/, (domain) => domain.toLowerCase());
 	if (text.length < 255 && email.test(text)) return text;

@@ -1,8 +1,7 @@
-/** What is known of one user's places, and kept for the next visit (localStorage). Tells every change to `changed(place)`. */
+/** One user's places, kept for the next visit (localStorage). Tells every change to `changed(place)`. */
 import { attempt } from "./dom.js";
 
-/** @typedef {{ id: string, sender: string, room?: string, to?: string, message: string, timestamp: string }} Message */
-/** @typedef {{ after?: string, state: ""|"loading"|"failed"|"begin"|"none" }} Gap what is missing after an id */
+/** A gap, { after, state }: what is missing after an id; state "", loading, failed, begin or none. */
 
 /** More messages of a place than that: the oldest are forgotten. */
 const most = 12000;
@@ -19,9 +18,9 @@ export function indexOf(list, id) {
 }
 
 export class Place {
-	/** @type {Message[]} by id, each once */ messages = [];
+	/** By id, each once. */ messages = [];
 	/** Not acknowledged: key, message, sender, timestamp, status, reason. */ outgoing = [];
-	/** @type {Gap} what is older than all messages */ older = { state: "" };
+	/** The gap before all messages. */ older = { state: "" };
 	gaps = [];
 	/** The newest id when the connection ended, until the replay has come. */ mark;
 	/** who writes, until when */ typing = new Map();
@@ -64,7 +63,7 @@ export class Store {
 		return this.places.get(key);
 	}
 
-	/** Takes a live or replayed message. @returns {Place|undefined} its place, where it is new */
+	/** Takes a live or replayed message: its place, where it is new. */
 	add(message) {
 		const { id, sender, room, to } = message, own = sender === this.user;
 		const place = this.place(room ? `room:${room}` : `user:${own ? to : sender}`);
@@ -80,7 +79,7 @@ export class Store {
 		return place;
 	}
 
-	/** Takes a page of history. @returns {boolean} whether it reached what was known */
+	/** Takes a page of history: whether it reached what was known. */
 	merge(place, messages) {
 		return messages.filter((message) => this.#insert(place, message)).length > 0;
 	}

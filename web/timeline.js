@@ -1,6 +1,5 @@
 /**
- * The messages of the open place: a window of at most `most` of them, which moves as the reader scrolls. What is in view stays
- * where it is, and the end is followed while the reader is there.
+ * The open place's messages: a window of them, which moves as the reader scrolls; what is in view stays where it is.
  * `on`: load(gap), read(id), retry(outgoing), discard(outgoing).
  */
 import { dayLabel, t, timeElement } from "./text.js";

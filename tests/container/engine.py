@@ -70,7 +70,8 @@ class Container:
     Clients of tests/integration take it for their broker."""
 
     root, room = "chat", "general"
-    mqtt_port, ws_port, tls = 1883, 8000, None
+    mqtt_port, ws_port = 1883, 8000
+    tls = None
 
     def __init__(self, image, user=None, command=None, read_only=False, tmpfs=None, volumes=None, binds=None):
         self.image = image

@@ -372,7 +372,7 @@ def test_a_busy_client_without_pongs_is_not_dead(brokers):
     (405, dict(method="PUT")),
     (404, dict(path="/nothing/here")),
     (404, dict(path="/ws")),
-    (404, dict(path="/")),
+    (404, dict(path="/wsx")),
 ], ids=str)
 def test_refused_handshakes(chat, status, change):
     with pytest.raises(HttpAnswer) as refused:

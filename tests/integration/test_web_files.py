@@ -12,7 +12,8 @@ from harness.broker import BUILD, PLUGIN, REPO
 
 A, B = "alice@example.com", "bob@example.com"
 POLICY = ("default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
-          "connect-src 'self' ws: wss:; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+          "connect-src 'self' ws: wss:; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+          "require-trusted-types-for 'script'")
 FILES = {
     "index.html": b"<!doctype html><title>x</title>",
     "style.css": b"p{color:red}",

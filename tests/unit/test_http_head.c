@@ -109,6 +109,43 @@ static void reads_the_fields(void **state)
 	assert_false(head.upgrade_websocket); /* Connection does not name it */
 }
 
+/* The client's order decides, and only what is spelt as we would answer: a page compares exactly. */
+static void picks_from_a_list(void **state)
+{
+	(void)state;
+	static const char *const names[] = {"mqtt", "mqttv3.1", NULL};
+	static const struct {
+		const char *list, *picked;
+	} cases[] = {
+	    {"mqtt", "mqtt"},
+	    {"mqttv3.1", "mqttv3.1"},
+	    {"mqttv3.1, mqtt", "mqttv3.1"},
+	    {" x ,\tmqtt\t", "mqtt"},
+	    {",,mqtt", "mqtt"},
+	    {"a,b,c,mqttv3.1,", "mqttv3.1"},
+	    {"MQTT", NULL},
+	    {"mqttv3", NULL},
+	    {"mqttv3.10", NULL},
+	    {"mqtt mqtt", NULL},
+	    {"", NULL},
+	    {",", NULL},
+	    {"MQTT,mqttv3.1", "mqttv3.1"},
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		size_t len = strlen(cases[i].list);
+		char *list = malloc(len > 0 ? len : 1); /* no NUL behind it */
+		assert_non_null(list);
+		memcpy(list, cases[i].list, len);
+		const char *picked = http_list_first((struct http_span){list, len}, names);
+		free(list);
+		if (cases[i].picked == NULL)
+			assert_null(picked);
+		else
+			assert_string_equal(picked, cases[i].picked);
+	}
+	assert_null(http_list_first((struct http_span){NULL, 0}, names));
+}
+
 static void refuses_what_is_malformed(void **state)
 {
 	(void)state;
@@ -376,6 +413,7 @@ int main(void)
 	    cmocka_unit_test(refuses_what_is_malformed),
 	    cmocka_unit_test(bounds_the_head),
 	    cmocka_unit_test(survives_anything),
+	    cmocka_unit_test(picks_from_a_list),
 	    cmocka_unit_test(decodes_once),
 	    cmocka_unit_test(finds_a_tag),
 	    cmocka_unit_test(understands_later_minor_versions),

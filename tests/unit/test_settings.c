@@ -45,9 +45,11 @@ static struct bridge_settings sample(void)
 	    .topic_root = "my/chat",
 	    .room = "general",
 	    .fanout_session = true,
+	    .mqtt = true,
 	    .language = CHAT_SPANISH,
 	    .system_sender = "Sistema ñ",
 	    .allowed_origins = "https://x.org,http://localhost:3000",
+	    .trusted_proxies = "10.0.0.0/8, ::1",
 	    .max_frame_bytes = 65536,
 	    .header_timeout_ms = 5000,
 	    .max_sessions = 10000,
@@ -77,9 +79,11 @@ static void assert_same(const struct bridge_settings *a, const struct bridge_set
 	assert_string_equal(a->topic_root, b->topic_root);
 	assert_string_equal(a->room, b->room);
 	assert_int_equal(a->fanout_session, b->fanout_session);
+	assert_int_equal(a->mqtt, b->mqtt);
 	assert_int_equal(a->language, b->language);
 	assert_string_equal(a->system_sender, b->system_sender);
 	assert_string_equal(a->allowed_origins, b->allowed_origins);
+	assert_string_equal(a->trusted_proxies, b->trusted_proxies);
 	assert_int_equal(a->max_frame_bytes, b->max_frame_bytes);
 	assert_int_equal(a->header_timeout_ms, b->header_timeout_ms);
 	assert_int_equal(a->max_sessions, b->max_sessions);
@@ -179,6 +183,7 @@ static void there_and_back(void **state)
 	(void)state;
 	there_and_back_with(&s);
 	s.fanout_session = false;
+	s.mqtt = false;
 	s.language = CHAT_ENGLISH;
 	s.connect_rate = 0;
 	s.connect_burst = 0;

@@ -15,6 +15,7 @@ import time
 from .dialogue import FACTOR, MARKER, TIMEOUT, wait_for
 from .paho import Paho
 from .tls import EVERYWHERE, Certificate
+from .tunnel import Tunnel
 from .websocket import RawWs, Ws, read_answer
 from .wire import Mqtt, Refused, topic_level
 
@@ -308,6 +309,10 @@ class Broker:
         except Refused as refused:
             return refused.code
         raise AssertionError("%s was let in" % client.name)
+
+    def tunnel(self, user=None, version=5, transport=None, **more):
+        """The raw MQTT client over /mqtt; transport: a Tunnel of one's own."""
+        return Mqtt(self, user, version, transport=transport or Tunnel(self), **more)
 
     def paho(self, user=None, version=5, **more):
         return Paho(self, user, version, **more)

@@ -250,12 +250,12 @@ def read_answer(sock, head_only=False, timeout=TIMEOUT):
 
 
 class RawWs(_Session):
-    """Own handshake, own frames; path and extra header lines go out as given."""
+    """Own handshake, own frames; path and extra header lines go out as given. early: bytes in the packet of the request."""
 
     counter = 0
 
     def __init__(self, broker, address="raw@chat.test", path=None, rooms=None, headers=(), receive_buffer=None,
-                 drop=(), method="GET", version="HTTP/1.1", autopong=True, **query):
+                 drop=(), method="GET", version="HTTP/1.1", autopong=True, early=b"", **query):
         RawWs.counter += 1
         self.name = "%s(raw #%d)" % (address, RawWs.counter)
         self._session(broker, address, rooms or [broker.room])
@@ -276,7 +276,7 @@ class RawWs(_Session):
         path = path if isinstance(path, bytes) else path.encode("latin-1")
         request = method.encode() + b" " + path + b" " + version.encode() + b"\r\n"
         request += "".join("%s: %s\r\n" % line for line in lines).encode("latin-1") + b"\r\n"
-        self.socket.sendall(request)
+        self.socket.sendall(request + early)
         status, headers, rest = read_head(self.socket)
         if status != 101:
             if status is None:
@@ -295,7 +295,8 @@ class RawWs(_Session):
         assert headers.get("sec-websocket-accept") == want or "sec-websocket-key" in given, headers
         self.buffer = rest
 
-    def frame(self, opcode, payload=b"", fin=True, mask=True, rsv=0, length=None, length_form=None):
+    @staticmethod
+    def frame(opcode, payload=b"", fin=True, mask=True, rsv=0, length=None, length_form=None):
         """One frame; length lies about the payload's, length_form (1, 2, 8) about the shortest form."""
         n = len(payload) if length is None else length
         out = bytes([(0x80 if fin else 0) | rsv << 4 | opcode])
