@@ -1,25 +1,55 @@
-# mosquitto-chat in Debian 12's mosquitto. Build: docker build -t mosquitto-chat .
-# Run: docker run --rm -p 8000:8000 -p 1883:1883 mosquitto-chat
-FROM debian:bookworm AS build
-RUN apt-get update
-COPY scripts/packages /tmp/packages
-RUN apt-get install -y --no-install-recommends $(awk '$1 == "build" { print $2 }' /tmp/packages)
+# mosquitto-chat in Debian's own mosquitto. docker-compose.yml runs it; docs/operations.md, "Container", says the rest.
+#
+#   docker build -t mosquitto-chat .
+#   docker run --rm -p 127.0.0.1:8000:8000 -p 127.0.0.1:1883:1883 mosquitto-chat
+
+# The Debian release of both stages: bookworm or trixie. The plugin is built for the broker that it will run in.
+ARG DEBIAN=bookworm
+
+FROM debian:${DEBIAN}-slim AS build
+COPY scripts/packages /src/scripts/packages
+RUN awk '$1 == "build" { print $2 }' /src/scripts/packages > /tools \
+    && apt-get update \
+    && xargs -a /tools apt-get install -y --no-install-recommends \
+    && rm -rf /var/lib/apt/lists/*
 COPY . /src
 RUN cmake -S /src -B /build -DCMAKE_INSTALL_PREFIX=/usr -DCMAKE_INSTALL_LIBDIR=lib -DTESTS=OFF -DBENCH=OFF \
     && cmake --build /build --parallel \
-    && DESTDIR=/out cmake --install /build \
-    && sed -e 's|^listener 1883 .*|listener 1883 0.0.0.0|' \
-           -e 's|^plugin_opt_port .*|&\nplugin_opt_bind_address 0.0.0.0|' /src/config/mosquitto.conf > /out/mosquitto.conf
+    && DESTDIR=/out cmake --install /build --strip
+# The files that ship, for a container; the script of the health check; and the packages that have what was linked,
+# whose names differ from release to release.
+RUN install -D -m 755 /src/container/health /out/usr/libexec/mosquitto/chat-health \
+    && install -D -m 644 /src/LICENSE /out/usr/share/doc/mosquitto-chat/copyright \
+    && /src/container/configure /out/mosquitto/config /src/config/*.conf \
+    && /src/container/libraries /out/usr/lib/mosquitto/mosquitto_chat.so \
+       /out/usr/libexec/mosquitto/mosquitto-chat-bridge > /libraries
 
-FROM debian:bookworm-slim
+FROM debian:${DEBIAN}-slim
+ARG DEBIAN
+COPY --from=build /libraries /tmp/libraries
+# uid and gid are those of eclipse-mosquitto, so that its volumes fit. Group 0 may write what the broker writes: who
+# runs the image with another --user is in that group.
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends mosquitto libwebsockets17 libwebsockets-evlib-uv \
-       libcjson1 libuv1 libssl3 libsqlite3-0 \
-    && rm -rf /var/lib/apt/lists/*
-COPY --from=build /out/usr/ /usr/
-COPY --from=build /out/mosquitto.conf /etc/mosquitto/mosquitto-chat.conf
-RUN mkdir -p /run/mosquitto && chown mosquitto: /run/mosquitto
-USER mosquitto
+    && xargs -a /tmp/libraries apt-get install -y --no-install-recommends mosquitto libwebsockets-evlib-uv \
+    && apt-get clean \
+    && rm -rf /tmp/libraries /var/lib/apt/lists/* /var/cache/debconf/*-old /var/log/apt/* /var/log/*.log \
+       /etc/mosquitto /var/lib/mosquitto /var/log/mosquitto \
+    && groupmod -g 1883 mosquitto \
+    && usermod -u 1883 -g 1883 -d /mosquitto/data mosquitto \
+    && install -d -m 755 /mosquitto \
+    && install -d -o mosquitto -g root -m 770 /mosquitto/data /mosquitto/log /run/mosquitto
+COPY --from=build /out/ /
+LABEL org.opencontainers.image.title="mosquitto-chat" \
+      org.opencontainers.image.description="A chat server: Eclipse Mosquitto with the mosquitto-chat plugin" \
+      org.opencontainers.image.version="0.1.0" \
+      org.opencontainers.image.licenses="EPL-2.0 OR BSD-3-Clause" \
+      org.opencontainers.image.base.name="debian:${DEBIAN}-slim"
+# Not /mosquitto/config: an unnamed volume would keep the old files when the image is replaced.
+VOLUME ["/mosquitto/data", "/mosquitto/log"]
 EXPOSE 1883 8000
-# In a container everything listens on all of its interfaces; who reaches them is decided by what is published.
-CMD ["/usr/sbin/mosquitto", "-c", "/etc/mosquitto/mosquitto-chat.conf"]
+USER 1883
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=30s --timeout=5s --start-period=10s --retries=3 CMD ["/usr/libexec/mosquitto/chat-health"]
+# The broker is process 1, and ends in order at SIGTERM. There is no entrypoint before it: what is written behind the
+# image's name runs as it stands (mosquitto -c ..., mosquitto_passwd ...).
+CMD ["/usr/sbin/mosquitto", "-c", "/mosquitto/config/mosquitto.conf"]

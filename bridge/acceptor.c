@@ -2,9 +2,9 @@
 #include "bridge/acceptor.h"
 #include "bridge/bridge.h"
 #include "bridge/log.h"
+#include "bridge/tls.h"
 #include "bridge/visitor.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -28,19 +28,21 @@ struct address_bucket {
 	double tokens;
 };
 
-/* IPv4 as a mapped address; IPv6 by its /64, which is what one customer usually holds. */
-static void address_key(const struct sockaddr_storage *from, uint8_t key[16])
+/* IPv6 by its /64, which is what one customer usually holds. */
+static void address_key(const struct address *from, uint8_t key[16])
 {
 	memset(key, 0, 16);
-	if (from->ss_family == AF_INET6) {
-		const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)from;
-		bool mapped = IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr);
-		memcpy(key, in6->sin6_addr.s6_addr, mapped ? 16 : 8);
-	} else if (from->ss_family == AF_INET) {
-		const struct sockaddr_in *in = (const struct sockaddr_in *)from;
-		key[10] = key[11] = 0xff;
-		memcpy(key + 12, &in->sin_addr, 4);
-	}
+	memcpy(key, from->bytes, address_is_v4(from) ? 16 : 8);
+}
+
+static struct address address_of(const struct sockaddr_storage *from)
+{
+	struct address a = {0};
+	if (from->ss_family == AF_INET6)
+		memcpy(a.bytes, ((const struct sockaddr_in6 *)from)->sin6_addr.s6_addr, sizeof a.bytes);
+	else if (from->ss_family == AF_INET)
+		a = address_from_v4(&((const struct sockaddr_in *)from)->sin_addr);
+	return a;
 }
 
 static void forget_full_buckets(struct acceptor *a)
@@ -58,7 +60,7 @@ static void forget_full_buckets(struct acceptor *a)
 	}
 }
 
-static bool take_token(struct acceptor *a, const struct sockaddr_storage *from)
+bool acceptor_take_token(struct acceptor *a, const struct address *from)
 {
 	const struct bridge_settings *s = &a->bridge->settings;
 	if (s->connect_rate == 0)
@@ -87,8 +89,13 @@ static bool take_token(struct acceptor *a, const struct sockaddr_storage *from)
 	if (bucket->tokens > s->connect_burst)
 		bucket->tokens = s->connect_burst;
 	bucket->updated_ms = now;
-	if (bucket->tokens < 1.0)
+	if (bucket->tokens < 1.0) {
+		static struct log_limit limit;
+		char text[ADDRESS_TEXT_MAX];
+		address_format(from, text);
+		log_limited(&limit, now, LOG_LEVEL_WARNING, "too many connections from %s (rate_connects)", text);
 		return false;
+	}
 	bucket->tokens -= 1.0;
 	return true;
 }
@@ -96,16 +103,16 @@ static bool take_token(struct acceptor *a, const struct sockaddr_storage *from)
 /* NULL: it is refused or gone already. */
 static struct visitor *welcome(struct acceptor *a, int fd, const struct sockaddr_storage *from)
 {
+	if (tls_on() && !tls_start(fd)) {
+		(void)close(fd);
+		return NULL;
+	}
 	struct visitor *v = visitor_new(a, fd);
 	if (v == NULL)
 		return NULL;
 	a->accepted_total++;
-	if (from->ss_family == AF_INET6)
-		(void)inet_ntop(AF_INET6, &((const struct sockaddr_in6 *)from)->sin6_addr, v->address,
-		                sizeof v->address);
-	else if (from->ss_family == AF_INET)
-		(void)inet_ntop(AF_INET, &((const struct sockaddr_in *)from)->sin_addr, v->address,
-		                sizeof v->address);
+	v->client = address_of(from);
+	address_format(&v->client, v->address);
 	const struct bridge_settings *s = &a->bridge->settings;
 	int one = 1, unsent = UNSENT_BYTES_MAX;
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
@@ -113,14 +120,12 @@ static struct visitor *welcome(struct acceptor *a, int fd, const struct sockaddr
 	/* a peer that vanishes with bytes on their way to it cannot be pinged behind them */
 	unsigned dead_ms = s->ping_interval_ms + s->ping_timeout_ms + s->outbox_ms;
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &dead_ms, sizeof dead_ms);
-	if (!take_token(a, from)) {
-		static struct log_limit limit;
-		log_limited(&limit, a->bridge->loop.now_ms, LOG_LEVEL_WARNING,
-		            "too many connections from %s (rate_connects)", v->address);
-		visitor_refuse_busy(v);
-		return NULL;
-	}
-	return v;
+	/* whose connection a proxy's is stands in its request */
+	v->by_proxy = cidr_list_has(&a->bridge->proxies, &v->client);
+	if (v->by_proxy || acceptor_take_token(a, &v->client))
+		return v;
+	visitor_refuse_busy(v, NULL);
+	return NULL;
 }
 
 /* Out of descriptors: a spare one serves to tell those who wait, one after the other.

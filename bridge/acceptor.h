@@ -16,6 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct address;
 struct bridge;
 struct visitor;
 struct address_bucket;
@@ -41,6 +42,10 @@ bool acceptor_start(struct acceptor *a, struct bridge *b, int listen_fd);
 
 /* Idempotent. Called when the broker can be reached; by itself after OPEN_AFTER_MS. */
 void acceptor_open(struct acceptor *a);
+
+/* A connection more of this address: false, and a line in the log, when there are too many (rate_connects).
+ */
+bool acceptor_take_token(struct acceptor *a, const struct address *from);
 
 void acceptor_stop(struct acceptor *a);
 

@@ -16,19 +16,25 @@
 #include "bridge/server.h"
 #include "bridge/session.h"
 #include "bridge/sync.h"
+#include "bridge/tunnel.h"
+#include "bridge/web_files.h"
+#include "common/cidr.h"
 #include "common/settings.h"
 
 struct bridge {
 	struct bridge_settings settings;
+	struct cidr_list proxies; /* what settings.trusted_proxies says */
 	struct loop loop;
 	struct mqtt_links links;
 	struct rooms rooms;
 	struct sync sync;
 	struct roster roster;
 	struct sessions sessions;
+	struct tunnels tunnels;
 	struct server server;
 	struct acceptor acceptor;
 	struct history_reader history;
+	struct web_files web;
 	uv_poll_t control; /* end of file on it means that the broker is gone */
 	bool stopping;
 	uint64_t stop_by_ms;

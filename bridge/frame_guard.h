@@ -5,10 +5,10 @@
  * a control frame of more than 125 bytes (5.5), a length beyond 63 bits (5.2) or a close reason that is not
  * UTF-8; sends back a close frame of one byte, or with a code beyond 4999, as it is (5.5.1, 7.4); and drops
  * every ping that comes before the pong for an earlier one has left, so that the newest may stay without an
- * answer (5.5.2). It offers no hook below its parser. So this file defines recv() for the process: the real
- * call, then a walk over the frames in what was read. A guarded descriptor that sends such a frame gets its
- * bytes cut before it, and the owner is told once, with code and reason. Pings are taken out of the
- * bytes and given to the owner, who answers them; the parser never sees them.
+ * answer (5.5.2). It offers no hook below its parser. So the process has a recv() of its own
+ * (socket_calls.c): the real call, then a walk over the frames in what was read. A guarded descriptor that
+ * sends such a frame gets its bytes cut before it, and the owner is told once, with code and reason. Pings
+ * are taken out of the bytes and given to the owner, who answers them; the parser never sees them.
  *
  * Cost: a few instructions per frame, none per byte but for control frames and for what stands behind a ping
  * in the same read. Only descriptors given to frame_guard_start are looked at.
@@ -26,7 +26,7 @@
 struct frame_guard_owner {
 	/* code: of the close frame that it deserves; reason: static text. Once. */
 	void (*on_violation)(void *user, uint16_t code, const char *reason);
-	/* A whole ping, unmasked; borrowed. */
+	/* A whole ping, unmasked; borrowed. NULL: pings stay in the bytes, and the parser answers them. */
 	void (*on_ping)(void *user, const uint8_t *payload, size_t n);
 };
 
@@ -56,6 +56,9 @@ bool frame_guard_feed(int fd, const uint8_t *bytes, size_t n);
 
 /* Has a frame of it been refused? Nothing that it sends is read any more, its close frame included. */
 bool frame_guard_refused(int fd);
+
+/* What was read from a descriptor: how many bytes are left to pass on; all, where it is not guarded. */
+size_t frame_guard_filter(int fd, uint8_t *bytes, size_t n);
 
 void frame_guard_stop(int fd);
 

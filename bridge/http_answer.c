@@ -7,6 +7,7 @@
 #define METHODS "GET, HEAD, OPTIONS"
 #define JSON_MAX 256
 #define LENGTH_MAX 48
+#define DATE_MAX 40
 
 const struct http_status http_ok = {200, "OK", "", "", ""};
 /* Answers OPTIONS: what a page may ask, and for how long it may remember. */
@@ -14,8 +15,12 @@ const struct http_status http_no_content = {
     204, "No Content", "", "",
     "Allow: " METHODS "\r\nAccess-Control-Allow-Methods: " METHODS
     "\r\nAccess-Control-Allow-Headers: Authorization\r\nAccess-Control-Max-Age: 86400\r\n"};
+const struct http_status http_not_modified = {304, "Not Modified", "", "", ""};
 const struct http_status http_bad_request = {400, "Bad Request", "bad_request", "this is not a valid request",
                                              ""};
+const struct http_status http_no_body = {400, "Bad Request", "bad_request", "a request has no body here", ""};
+const struct http_status http_no_subprotocol = {400, "Bad Request", "no_subprotocol",
+                                                "/mqtt wants Sec-WebSocket-Protocol: mqtt or mqttv3.1", ""};
 const struct http_status http_forbidden_origin = {403, "Forbidden", "forbidden_origin",
                                                   "pages of this origin may not connect", ""};
 const struct http_status http_not_found = {404, "Not Found", "not_found", "there is nothing here", ""};
@@ -68,22 +73,29 @@ static struct http_span readable_by(const struct http_answer *a, bool *varies)
 size_t http_answer_format(const struct http_answer *a, size_t body_len, char *out, size_t cap)
 {
 	const struct http_status *s = a->status;
-	char json[JSON_MAX] = "", length[LENGTH_MAX] = "";
+	char json[JSON_MAX] = "", length[LENGTH_MAX] = "", date[DATE_MAX] = "";
+	struct tm utc;
 	const char *type = a->content_type != NULL ? a->content_type : "application/json";
-	bool varies, has_body = s->code != 204; /* which must not have these fields: RFC 9110 8.6 */
+	const char *fields = a->fields != NULL ? a->fields : "Cache-Control: no-store\r\n";
+	bool varies,
+	    has_body = s->code != 204 && s->code != 304; /* these two have no such fields: RFC 9110 8.6 */
 	struct http_span page = readable_by(a, &varies);
 	if (a->body == NULL && s->error[0] != '\0')
 		body_len = (size_t)snprintf(json, sizeof json, "{\"error\":\"%s\",\"message\":\"%s\"}\n", s->error,
 		                            s->message);
 	if (has_body)
 		(void)snprintf(length, sizeof length, "Content-Length: %zu\r\n", body_len);
+	if (gmtime_r(&a->now, &utc) != NULL)
+		(void)strftime(date, sizeof date, "Date: %a, %d %b %Y %H:%M:%S GMT\r\n", &utc); /* in the C locale */
 	int n = snprintf(out, cap,
-	                 "HTTP/1.1 %d %s\r\n%s%s%s%s"
-	                 "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n%s%s%s%.*s%s"
-	                 "Connection: close\r\n\r\n%s",
-	                 s->code, s->phrase, has_body ? "Content-Type: " : "", has_body ? type : "",
-	                 has_body ? "\r\n" : "", length, s->headers, varies ? "Vary: Origin\r\n" : "",
+	                 "HTTP/1.1 %d %s\r\n%s%s%s%s%s%s"
+	                 "X-Content-Type-Options: nosniff\r\n%s%s%s%.*s%s"
+	                 "Connection: close%s\r\n\r\n%s",
+	                 s->code, s->phrase, date, has_body ? "Content-Type: " : "", has_body ? type : "",
+	                 has_body ? "\r\n" : "", length, fields, s->headers, varies ? "Vary: Origin\r\n" : "",
 	                 page.at != NULL ? "Access-Control-Allow-Origin: " : "", (int)page.len,
-	                 page.at != NULL ? page.at : "", page.at != NULL ? "\r\n" : "", a->head_only ? "" : json);
+	                 page.at != NULL ? page.at : "", page.at != NULL ? "\r\n" : "",
+	                 s->code == 426 ? ", Upgrade" : "", /* wherever there is an Upgrade field: RFC 9110 7.8 */
+	                 a->head_only ? "" : json);
 	return n > 0 && (size_t)n < cap ? (size_t)n : 0;
 }

@@ -12,10 +12,11 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <time.h>
 
 struct chunk;
 
-#define HTTP_ANSWER_HEAD_MAX 5120 /* bytes of head, and of the JSON of an error; an origin may take 4096 */
+#define HTTP_ANSWER_HEAD_MAX 6144 /* bytes of head, and of the JSON of an error; an origin may take 4096 */
 
 struct http_status {
 	int code;
@@ -25,14 +26,17 @@ struct http_status {
 	const char *headers; /* further header lines, each with CRLF */
 };
 
-extern const struct http_status http_ok, http_no_content, http_bad_request, http_forbidden_origin,
-    http_not_found, http_method_not_allowed, http_upgrade_required, http_too_many_requests,
-    http_head_too_large, http_overloaded, http_broker_away, http_starting, http_unavailable, http_bad_version;
+extern const struct http_status http_ok, http_no_content, http_not_modified, http_bad_request, http_no_body,
+    http_no_subprotocol, http_forbidden_origin, http_not_found, http_method_not_allowed,
+    http_upgrade_required, http_too_many_requests, http_head_too_large, http_overloaded, http_broker_away,
+    http_starting, http_unavailable, http_bad_version;
 
 struct http_answer {
 	const struct http_status *status;
 	struct chunk *body;       /* NULL: the JSON of the status */
 	const char *content_type; /* NULL: application/json */
+	const char *fields;       /* header lines of its own, each with CRLF; NULL: it may not be stored */
+	time_t now;               /* for Date */
 	bool head_only;           /* to HEAD: the head that GET would get, no body */
 	/* Which pages may read it: a list as in plugin_opt_allowed_origins. NULL: it says nothing of that. */
 	const char *origins;

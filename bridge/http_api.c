@@ -5,17 +5,19 @@
 
 #include <string.h>
 
+void http_api_give(struct http_exchange *x, struct http_answer *answer)
+{
+	answer->head_only = http_span_is(x->head.method, "HEAD");
+	answer->origins = x->bridge->settings.allowed_origins;
+	answer->origin = x->head.origin;
+	x->cancel = NULL;
+	x->give(x, answer);
+}
+
 void http_api_answer(struct http_exchange *x, const struct http_status *status, struct chunk *body)
 {
-	struct http_answer answer = {
-	    .status = status,
-	    .body = body,
-	    .head_only = http_span_is(x->head.method, "HEAD"),
-	    .origins = x->bridge->settings.allowed_origins,
-	    .origin = x->head.origin,
-	};
-	x->cancel = NULL;
-	x->give(x, &answer);
+	struct http_answer answer = {.status = status, .body = body};
+	http_api_give(x, &answer);
 }
 
 /* ---- routes --------------------------------------------------------------------------- */
@@ -45,6 +47,18 @@ static bool get_users(struct http_exchange *x)
 	return true;
 }
 
+static void give_file(struct http_exchange *x, const struct web_file *file)
+{
+	bool known = http_etag_listed(x->head.if_none_match, file->etag);
+	struct http_answer answer = {
+	    .status = known ? &http_not_modified : &http_ok,
+	    .body = known ? NULL : file->body,
+	    .content_type = file->content_type,
+	    .fields = file->fields,
+	};
+	http_api_give(x, &answer);
+}
+
 static const struct {
 	const char *path;
 	bool whole;                           /* false: whatever begins so */
@@ -63,12 +77,29 @@ bool http_api_handle(struct http_exchange *x)
 	x->path = (struct http_span){target.at, mark != NULL ? (size_t)(mark - target.at) : target.len};
 	if (mark != NULL)
 		x->query = (struct http_span){mark + 1, target.len - x->path.len - 1};
+	if (x->path.len == 0)
+		x->path = (struct http_span){"/", 1};
+	/* No name of a file can be that of another route: those have no extension, or characters that names have
+	 * not. */
+	const struct web_file *file = web_files_find(&x->bridge->web, x->path);
+	bool options = http_span_is(x->head.method, "OPTIONS");
+	if (http_span_is(x->path, "*")) { /* of OPTIONS alone */
+		http_api_answer(x, &http_no_content, NULL);
+		return true;
+	}
+	if (file != NULL) {
+		if (options)
+			http_api_answer(x, &http_no_content, NULL);
+		else
+			give_file(x, file);
+		return true;
+	}
 	for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
 		size_t len = strlen(routes[i].path);
 		bool fits = routes[i].whole ? x->path.len == len : x->path.len > len;
 		if (!fits || memcmp(x->path.at, routes[i].path, len) != 0)
 			continue;
-		if (!http_span_is(x->head.method, "OPTIONS"))
+		if (!options)
 			return routes[i].get(x);
 		http_api_answer(x, &http_no_content, NULL);
 		return true;

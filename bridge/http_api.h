@@ -1,6 +1,7 @@
 /*
  * http_api.h - plain HTTP requests: which of them gets which answer.
  *
+ *   GET /, /app.js, …          the page (web_files.h), with an ETag; 304 to who has it already
  *   GET /health    200 {"status":"ok"} while the bridge has its connection to the broker, else 503
  *   GET /users     who is connected: [{"user":U,"status":"online","since":T},…] by address; 503 until
  *                  that is known
@@ -27,7 +28,7 @@ struct http_exchange {
 	/* Takes the answer: copies what it needs, takes its own reference to the body. Ends the exchange. */
 	void (*give)(struct http_exchange *x, const struct http_answer *answer);
 	struct http_head head;  /* set by the asker; its spans live as long as the exchange */
-	struct http_span path;  /* the target up to '?', nothing decoded */
+	struct http_span path;  /* the target up to '?', nothing decoded; "/" where it has none */
 	struct http_span query; /* what follows it; at NULL: none */
 	/* Set by a route that answers later: the asker has gone or waited too long, the route forgets x.
 	 * Not called once the answer is given. */
@@ -39,7 +40,10 @@ struct http_exchange {
  * True: the answer is given and x is gone. False: it comes later. */
 bool http_api_handle(struct http_exchange *x);
 
-/* Gives the answer, with everything that it needs from the request. body NULL: the JSON of the
+/* Gives the answer, of which the request fills in what comes from it: head_only, origins, origin. */
+void http_api_give(struct http_exchange *x, struct http_answer *answer);
+
+/* The same of an answer in JSON. body NULL: the JSON of the
  * status; else the chunk's bytes are the body, the reference stays the caller's. */
 void http_api_answer(struct http_exchange *x, const struct http_status *status, struct chunk *body);
 

@@ -28,21 +28,76 @@ bool http_span_is(struct http_span s, const char *text)
 	return s.at != NULL && s.len == strlen(text) && memcmp(s.at, text, s.len) == 0;
 }
 
+/* The next entry of a comma-separated list without the blanks around it; *at goes on behind it. */
+static bool next_entry(struct http_span list, size_t *at, struct http_span *entry)
+{
+	if (*at >= list.len)
+		return false;
+	size_t start = *at, end = start;
+	while (end < list.len && list.at[end] != ',')
+		end++;
+	*at = end + 1;
+	while (start < end && (list.at[start] == ' ' || list.at[start] == '\t'))
+		start++;
+	while (end > start && (list.at[end - 1] == ' ' || list.at[end - 1] == '\t'))
+		end--;
+	*entry = (struct http_span){list.at + start, end - start};
+	return true;
+}
+
 bool http_list_has(struct http_span list, const char *token)
 {
-	size_t i = 0;
-	while (i < list.len) {
-		size_t start = i;
-		while (i < list.len && list.at[i] != ',')
-			i++;
-		size_t end = i;
-		while (start < end && (list.at[start] == ' ' || list.at[start] == '\t'))
-			start++;
-		while (end > start && (list.at[end - 1] == ' ' || list.at[end - 1] == '\t'))
-			end--;
-		if (span_iequals(list.at + start, end - start, token))
+	struct http_span entry;
+	for (size_t at = 0; next_entry(list, &at, &entry);)
+		if (span_iequals(entry.at, entry.len, token))
 			return true;
+	return false;
+}
+
+const char *http_list_first(struct http_span list, const char *const *names)
+{
+	struct http_span entry;
+	for (size_t at = 0; next_entry(list, &at, &entry);)
+		for (size_t i = 0; names[i] != NULL; i++)
+			if (http_span_is(entry, names[i]))
+				return names[i];
+	return NULL;
+}
+
+/* [ W/ ] DQUOTE etagc* DQUOTE (RFC 9110 8.8.3): the tag at *at without W/, and *at behind it. At NULL: none
+ * is there. */
+static struct http_span next_etag(struct http_span field, size_t *at)
+{
+	size_t i = *at;
+	if (field.len - i >= 2 && field.at[i] == 'W' && field.at[i + 1] == '/')
+		i += 2;
+	size_t start = i;
+	if (i == field.len || field.at[i++] != '"')
+		return (struct http_span){NULL, 0};
+	while (i < field.len && field.at[i] != '"' && (unsigned char)field.at[i] > 0x20)
 		i++;
+	if (i == field.len || field.at[i++] != '"')
+		return (struct http_span){NULL, 0};
+	*at = i;
+	return (struct http_span){field.at + start, i - start};
+}
+
+bool http_etag_listed(struct http_span field, const char *etag)
+{
+	if (http_span_is(field, "*"))
+		return true;
+	for (size_t i = 0; i < field.len;) {
+		while (i < field.len && (field.at[i] == ' ' || field.at[i] == '\t' || field.at[i] == ','))
+			i++;
+		struct http_span tag = next_etag(field, &i);
+		if (tag.at == NULL)
+			return false;
+		if (http_span_is(tag, etag))
+			return true;
+		while (i < field.len && (field.at[i] == ' ' || field.at[i] == '\t'))
+			i++;
+		if (i < field.len && field.at[i] != ',')
+			return false;
 	}
 	return false;
 }
@@ -67,6 +122,61 @@ long http_percent_decode(const char *raw, size_t n, char *out)
 	return (long)o;
 }
 
+/* Of a name in an authority: unreserved and sub-delims of RFC 3986. */
+static bool is_host_char(unsigned char c)
+{
+	return c != 0 && ((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+	                  strchr("-._~!$&'()*+,;=", c) != NULL);
+}
+
+/* uri-host [ ":" port ] of RFC 9110 7.2, or nothing. */
+static bool host_valid(struct http_span host)
+{
+	size_t i = 0;
+	if (host.len > 0 && host.at[0] == '[') {
+		i++;
+		while (i < host.len && (hex_value(host.at[i]) >= 0 || host.at[i] == ':' || host.at[i] == '.'))
+			i++;
+		if (i == host.len || host.at[i++] != ']')
+			return false;
+	}
+	while (i < host.len && host.at[0] != '[' && host.at[i] != ':') {
+		if (host.at[i] == '%') {
+			if (host.len - i < 3 || hex_value(host.at[i + 1]) < 0 || hex_value(host.at[i + 2]) < 0)
+				return false;
+			i += 2;
+		} else if (!is_host_char((unsigned char)host.at[i])) {
+			return false;
+		}
+		i++;
+	}
+	if (i < host.len && host.at[i++] != ':')
+		return false;
+	while (i < host.len && host.at[i] >= '0' && host.at[i] <= '9')
+		i++;
+	return i == host.len;
+}
+
+/* The four forms of RFC 9112 3.2; of an absolute URI its path and query are left. False: it is none of them.
+ */
+static bool take_target(struct http_head *out)
+{
+	struct http_span t = out->target;
+	size_t scheme = t.len > 7 && strncasecmp(t.at, "http://", 7) == 0    ? 7
+	                : t.len > 8 && strncasecmp(t.at, "https://", 8) == 0 ? 8
+	                                                                     : 0;
+	if (t.at[0] == '/' || http_span_is(out->method, "CONNECT"))
+		return true;
+	if (scheme == 0)
+		return http_span_is(t, "*") && http_span_is(out->method, "OPTIONS");
+	size_t end = scheme;
+	while (end < t.len && t.at[end] != '/' && t.at[end] != '?')
+		end++;
+	struct http_span authority = {t.at + scheme, end - scheme};
+	out->target = (struct http_span){t.at + end, t.len - end};
+	return authority.len > 0 && authority.at[0] != ':' && host_valid(authority);
+}
+
 /* GET SP target SP HTTP/1.1, without its line end. */
 static enum http_head_result parse_request_line(const char *line, size_t len, struct http_head *out)
 {
@@ -86,11 +196,11 @@ static enum http_head_result parse_request_line(const char *line, size_t len, st
 	size_t version_len = len - i - 1;
 	if (version_len != 8 || memcmp(version, "HTTP/", 5) != 0 || version[6] != '.')
 		return HTTP_HEAD_BAD;
-	if (version[5] != '1' || (version[7] != '0' && version[7] != '1'))
-		return version[5] >= '0' && version[5] <= '9' && version[7] >= '0' && version[7] <= '9'
-		           ? HTTP_HEAD_VERSION
-		           : HTTP_HEAD_BAD;
-	out->minor = version[7] - '0';
+	if (version[5] < '0' || version[5] > '9' || version[7] < '0' || version[7] > '9')
+		return HTTP_HEAD_BAD;
+	if (version[5] != '1')
+		return HTTP_HEAD_VERSION;
+	out->minor = version[7] != '0'; /* a later 1.x is understood as the latest known: RFC 9110 2.5 */
 	return HTTP_HEAD_DONE;
 }
 
@@ -110,6 +220,17 @@ struct head_lists {
 	bool length_seen;
 };
 
+/* Proxies add behind what there is, so the last ones say most. */
+static void keep_forwarded(struct http_head *out, struct http_span value)
+{
+	if (out->forwarded_count == HTTP_FORWARDED_MAX) {
+		memmove(out->forwarded_for, out->forwarded_for + 1,
+		        (HTTP_FORWARDED_MAX - 1) * sizeof out->forwarded_for[0]);
+		out->forwarded_count--;
+	}
+	out->forwarded_for[out->forwarded_count++] = value;
+}
+
 static bool take_field(const char *name, size_t name_len, struct http_span value, struct http_head *out,
                        struct head_lists *lists)
 {
@@ -123,7 +244,12 @@ static bool take_field(const char *name, size_t name_len, struct http_span value
 		return keep_once(&out->websocket_key, value);
 	if (span_iequals(name, name_len, "sec-websocket-version"))
 		return keep_once(&out->websocket_version, value);
-	if (span_iequals(name, name_len, "sec-websocket-protocol")) {
+	if (span_iequals(name, name_len, "if-none-match")) {
+		if (out->if_none_match.at == NULL)
+			out->if_none_match = value;
+	} else if (span_iequals(name, name_len, "x-forwarded-for")) {
+		keep_forwarded(out, value);
+	} else if (span_iequals(name, name_len, "sec-websocket-protocol")) {
 		if (out->websocket_protocol.at == NULL)
 			out->websocket_protocol = value;
 	} else if (span_iequals(name, name_len, "upgrade")) {
@@ -173,7 +299,8 @@ enum http_head_result http_head_parse(const char *bytes, size_t n, struct http_h
 	struct head_lists lists = {0};
 	memset(out, 0, sizeof *out);
 	size_t limit = n < HTTP_HEAD_MAX ? n : HTTP_HEAD_MAX;
-	size_t at = 0;
+	/* one empty line may come before: RFC 9112 2.2 */
+	size_t at = n >= 2 && memcmp(bytes, "\r\n", 2) == 0 ? 2 : 0;
 	for (int line_number = 0;; line_number++) {
 		const char *end = memchr(bytes + at, '\n', limit - at);
 		if (end == NULL)
@@ -196,10 +323,14 @@ enum http_head_result http_head_parse(const char *bytes, size_t n, struct http_h
 			return HTTP_HEAD_BAD;
 		}
 	}
-	if (out->minor == 1 && out->host.at == NULL)
+	if (out->host.at == NULL ? out->minor == 1 : !host_valid(out->host))
 		return HTTP_HEAD_BAD; /* RFC 9112 3.2 */
+	if (!take_target(out))
+		return HTTP_HEAD_BAD;
 	out->size = at;
-	out->upgrade_websocket = lists.upgrade_names_websocket && lists.connection_names_upgrade;
+	/* in HTTP/1.0 it is ignored: RFC 9110 7.8 */
+	out->upgrade_websocket =
+	    out->minor == 1 && lists.upgrade_names_websocket && lists.connection_names_upgrade;
 	out->upgrade_other = lists.upgrade_seen && !lists.upgrade_names_websocket;
 	return HTTP_HEAD_DONE;
 }

@@ -17,6 +17,8 @@ static const struct http_status bad_after = {400, "Bad Request", "bad_parameter"
                                              "after is not the id of a message, or is given twice", ""};
 static const struct http_status bad_limit = {400, "Bad Request", "bad_parameter",
                                              "limit is not a number from 1 to 200, or is given twice", ""};
+static const struct http_status bad_pair = {400, "Bad Request", "invalid_email",
+                                            "this is not two addresses joined by _", ""};
 static const struct http_status no_history = {404, "Not Found", "not_found", "no history is kept here", ""};
 
 /* ---- the request ------------------------------------------------------------------------------ */
@@ -75,8 +77,8 @@ static const struct http_status *read_query(struct http_span query, struct histo
 		if (!fine)
 			return bad;
 	}
-	if (page->limit == 0)
-		page->limit = HISTORY_LIMIT_DEFAULT;
+	if (page->limit == 0) /* the original form has no ids to ask for more by */
+		page->limit = page->form == HISTORY_ORIGINAL ? HISTORY_LIMIT_MAX : HISTORY_LIMIT_DEFAULT;
 	return NULL;
 }
 
@@ -185,10 +187,10 @@ bool http_history_pair(struct http_exchange *x)
 		bad = &no_history;
 	if (bad != NULL)
 		return refuse(x, bad);
-	if (!history_pair_parse(name, (size_t)n, &a, &b)) {
-		give_page(x, &page);
-		return true;
-	}
+	/* not []: the original's front end, asked for what "Sistema" has said, keeps it as long as it gets no
+	 * list */
+	if (!history_pair_parse(name, (size_t)n, &a, &b))
+		return refuse(x, &bad_pair);
 	(void)history_pair_name(&a, &b, page.place.name); /* it always fits */
 	return ask(x, &page);
 }

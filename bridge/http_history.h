@@ -5,7 +5,8 @@
  *   GET /messages/{a}_{b}?…    the direct messages of two people in the form of the original service:
  *                              [{"chat_id","sender_id","receiver_id","message","timestamp"},…]
  *
- * Oldest first; without before and after the newest. What is no pair of addresses has no messages: [].
+ * Oldest first; without before and after the newest. Without limit 50 of a room and 200 of a pair. A pair
+ * that has no messages is []; what is no pair of addresses is refused (400).
  */
 #ifndef CHAT_BRIDGE_HTTP_HISTORY_H
 #define CHAT_BRIDGE_HTTP_HISTORY_H

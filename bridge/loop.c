@@ -92,10 +92,21 @@ void loop_end(struct loop *l)
 	(void)close(l->epoll_fd);
 }
 
-bool loop_watch(struct loop *l, struct watcher *w)
+static int control(struct loop *l, int operation, struct watcher *w)
 {
 	struct epoll_event e = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data = {.ptr = w}};
-	return epoll_ctl(l->epoll_fd, EPOLL_CTL_ADD, w->fd, &e) == 0;
+	return epoll_ctl(l->epoll_fd, operation, w->fd, &e);
+}
+
+bool loop_watch(struct loop *l, struct watcher *w)
+{
+	return control(l, EPOLL_CTL_ADD, w) == 0;
+}
+
+void loop_again(struct loop *l, struct watcher *w)
+{
+	if (control(l, EPOLL_CTL_MOD, w) != 0)
+		log_line(LOG_LEVEL_ERROR, "epoll_ctl: %s", strerror(errno));
 }
 
 void loop_unwatch(struct loop *l, struct watcher *w)

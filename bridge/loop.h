@@ -47,6 +47,10 @@ void loop_end(struct loop *l);
 /* Adds w->fd for reading and writing, edge-triggered. False (errno set) when the kernel refuses. */
 bool loop_watch(struct loop *l, struct watcher *w);
 
+/* Its events are handed out again, those that are over included: for an owner who had enough for this round.
+ */
+void loop_again(struct loop *l, struct watcher *w);
+
 /* Removes it, also from events already fetched. Call before close(). */
 void loop_unwatch(struct loop *l, struct watcher *w);
 

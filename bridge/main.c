@@ -7,6 +7,8 @@
  */
 #include "bridge/bridge.h"
 #include "bridge/log.h"
+#include "bridge/socket_calls.h"
+#include "bridge/tls.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -27,33 +29,49 @@
 
 static struct bridge bridge;
 
-/* Reads the one line of settings. False with a log line. */
+/* What has come from the plugin and is no whole line yet. Holds the credential until it is wiped. */
+static char control_text[SETTINGS_BYTES_MAX];
+static size_t control_len;
+
+/* Takes the first line out of control_text. False when there is none, or it is no settings (a log line then).
+ */
+static bool take_settings(struct bridge_settings *out, const char **why)
+{
+	char *end = memchr(control_text, '\n', control_len);
+	if (end == NULL)
+		return false;
+	size_t len = (size_t)(end - control_text) + 1;
+	bool fine = settings_from_line(control_text, len, out, why);
+	memmove(control_text, control_text + len, control_len - len);
+	control_len -= len;
+	explicit_bzero(control_text + control_len, len);
+	return fine;
+}
+
+/* Waits for the first line of settings. False with a log line. */
 static bool read_settings(struct bridge_settings *out)
 {
-	static char line[SETTINGS_BYTES_MAX];
-	size_t len = 0;
-	bool fine = false;
-	const char *why = "it is too long";
-	while (len < sizeof line) {
+	const char *why = NULL;
+	while (!take_settings(out, &why)) {
 		struct pollfd p = {.fd = SETTINGS_CONTROL_FD, .events = POLLIN};
-		int ready = poll(&p, 1, SETTINGS_WAIT_MS);
+		int ready = why == NULL && control_len < sizeof control_text ? poll(&p, 1, SETTINGS_WAIT_MS) : 1;
 		if (ready < 0 && errno == EINTR)
 			continue;
-		ssize_t n = ready > 0 ? read(SETTINGS_CONTROL_FD, line + len, sizeof line - len) : -1;
+		size_t room = sizeof control_text - control_len;
+		ssize_t n = ready > 0 && why == NULL && room > 0
+		                ? read(SETTINGS_CONTROL_FD, control_text + control_len, room)
+		                : -1;
 		if (n <= 0) {
-			why = ready == 0 ? "nothing came" : "the plugin hung up";
-			break;
+			log_line(LOG_LEVEL_ERROR, "no settings from the plugin: %s",
+			         why != NULL  ? why
+			         : room == 0  ? "they are too long"
+			         : ready == 0 ? "nothing came"
+			                      : "the plugin hung up");
+			return false;
 		}
-		len += (size_t)n;
-		if (line[len - 1] == '\n') {
-			fine = settings_from_line(line, len, out, &why);
-			break;
-		}
+		control_len += (size_t)n;
 	}
-	explicit_bzero(line, sizeof line);
-	if (!fine)
-		log_line(LOG_LEVEL_ERROR, "no settings from the plugin: %s", why);
-	return fine;
+	return true;
 }
 
 static void raise_descriptor_limit(void)
@@ -68,17 +86,26 @@ static void raise_descriptor_limit(void)
 	}
 }
 
+/* Behind a public port: nothing it starts could gain rights, and what it knows is written to no core file. */
+static void give_up_rights(void)
+{
+	const struct rlimit none = {0, 0};
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || setrlimit(RLIMIT_CORE, &none) != 0)
+		log_line(LOG_LEVEL_WARNING, "rights cannot be given up: %s", strerror(errno));
+}
+
 /* As soon as nobody is left, or the time is up. */
 static void on_stop_timer(uv_timer_t *timer)
 {
 	struct bridge *b = timer->data;
 	b->loop.now_ms = loop_now_ns() / 1000000u;
-	if (b->sessions.count > 0 && b->loop.now_ms < b->stop_by_ms)
+	if (b->sessions.count + b->tunnels.count > 0 && b->loop.now_ms < b->stop_by_ms)
 		return;
 	uv_close((uv_handle_t *)timer, NULL);
 	/* each lets go of what the next one owns */
 	server_stop(&b->server);
 	sessions_stop(&b->sessions);
+	tunnels_stop(&b->tunnels);
 	roster_stop(&b->roster);
 	rooms_stop(&b->rooms);
 	history_reader_stop(&b->history);
@@ -97,19 +124,66 @@ static void stop(struct bridge *b)
 	uv_close((uv_handle_t *)&b->control, NULL);
 	acceptor_stop(&b->acceptor);
 	sessions_close_all(&b->sessions, CLOSE_GOING_AWAY, "the server is shutting down");
+	tunnels_close_all(&b->tunnels, CLOSE_GOING_AWAY, "the server is shutting down");
 	timer.data = b;
 	if (uv_timer_init(&b->loop.uv, &timer) != 0 ||
 	    uv_timer_start(&timer, on_stop_timer, STOP_TICK_MS, STOP_TICK_MS) != 0)
 		_exit(1);
 }
 
+static bool load_certificate(const struct bridge_settings *s)
+{
+	char reason[TLS_REASON_MAX];
+	if (s->tls_cert_file[0] == '\0' || tls_load(s->tls_cert_file, s->tls_key_file, reason))
+		return true;
+	log_line(LOG_LEVEL_ERROR, "%s", reason);
+	return false;
+}
+
+/* It has been checked with the settings. */
+static void read_proxies(struct bridge *b)
+{
+	const char *list = b->settings.trusted_proxies;
+	(void)cidr_list_parse(list, strlen(list), &b->proxies);
+}
+
+/* The plugin has reloaded: what may change while sessions live. */
+static void apply(struct bridge *b, const struct bridge_settings *fresh)
+{
+	struct bridge_settings *s = &b->settings;
+	memcpy(s->allowed_origins, fresh->allowed_origins, sizeof s->allowed_origins);
+	memcpy(s->trusted_proxies, fresh->trusted_proxies, sizeof s->trusted_proxies);
+	read_proxies(b);
+	s->max_sessions = fresh->max_sessions;
+	s->max_sessions_per_user = fresh->max_sessions_per_user;
+	s->outbox_bytes = fresh->outbox_bytes;
+	s->outbox_ms = fresh->outbox_ms;
+	s->connect_rate = fresh->connect_rate;
+	s->connect_burst = fresh->connect_burst;
+	if (load_certificate(s))
+		log_line(LOG_LEVEL_INFO, "new settings%s are in force", tls_on() ? " and certificate" : "");
+	else
+		log_line(LOG_LEVEL_ERROR, "new settings are in force, with the certificate from before");
+}
+
 static void on_control(uv_poll_t *handle, int status, int events)
 {
-	char byte[64];
+	struct bridge *b = handle->data;
 	(void)events;
-	ssize_t n = status < 0 ? 0 : read(SETTINGS_CONTROL_FD, byte, sizeof byte);
-	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
-		stop(handle->data);
+	size_t room = sizeof control_text - control_len;
+	ssize_t n = status < 0 || room == 0 ? 0 : read(SETTINGS_CONTROL_FD, control_text + control_len, room);
+	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
+		stop(b);
+		return;
+	}
+	control_len += n > 0 ? (size_t)n : 0;
+	static struct bridge_settings fresh; /* large; one thread */
+	const char *why = NULL;
+	while (take_settings(&fresh, &why))
+		apply(b, &fresh);
+	explicit_bzero(&fresh, sizeof fresh);
+	if (why != NULL)
+		log_line(LOG_LEVEL_ERROR, "settings that cannot be read: %s", why);
 }
 
 /* Publishes first, so that the broker works while the deliveries are written. */
@@ -121,7 +195,9 @@ static void on_round(void *user)
 	rooms_flush(&b->rooms);
 	sessions_flush(&b->sessions);
 	sessions_close_due(&b->sessions);
+	tunnels_visit_due(&b->tunnels);
 	mqtt_links_flush(&b->links);
+	server_feed(&b->server);
 }
 
 static void identify(struct mqtt_link *link, struct mqtt_connect *out)
@@ -134,11 +210,12 @@ static void identify(struct mqtt_link *link, struct mqtt_connect *out)
 
 static bool start(struct bridge *b)
 {
+	read_proxies(b);
 	sync_start(&b->sync, b);
-	if (!loop_start(&b->loop, on_round, b) ||
+	if (!load_certificate(&b->settings) || !loop_start(&b->loop, on_round, b) ||
 	    !mqtt_links_start(&b->links, &b->loop, b->settings.broker_socket, b->settings.credential, identify) ||
 	    !server_start(&b->server, b) || !history_reader_start(&b->history, b) ||
-	    !roster_start(&b->roster, b) || !sessions_start(&b->sessions, b) ||
+	    !roster_start(&b->roster, b) || !sessions_start(&b->sessions, b) || !tunnels_start(&b->tunnels, b) ||
 	    !acceptor_start(&b->acceptor, b, SETTINGS_LISTEN_FD) || !rooms_start(&b->rooms, b))
 		return false;
 	b->control.data = b;
@@ -155,16 +232,19 @@ int main(int argc, char **argv)
 		        MOSQUITTO_CHAT_VERSION);
 		return 2;
 	}
+	socket_calls_start();
 	log_start();
 	/* Second to the end of file on the control socket: also when the broker is killed while we are stuck. */
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0)
 		log_line(LOG_LEVEL_WARNING, "prctl: %s", strerror(errno));
+	give_up_rights();
 	(void)signal(SIGPIPE, SIG_IGN);
 	(void)signal(SIGINT, SIG_IGN); /* Ctrl-C goes to the whole group; the broker's end is ours */
 	(void)signal(SIGHUP, SIG_IGN);
 	if (!read_settings(&bridge.settings))
 		return 1;
 	raise_descriptor_limit();
+	web_files_load(&bridge.web, bridge.settings.web_root);
 	if (!start(&bridge))
 		return 1;
 	if (write(SETTINGS_CONTROL_FD, "ready\n", 6) != 6) {
@@ -173,7 +253,9 @@ int main(int argc, char **argv)
 	}
 	(void)uv_run(&bridge.loop.uv, UV_RUN_DEFAULT);
 	history_reader_end(&bridge.history);
+	web_files_free(&bridge.web);
 	server_end(&bridge.server);
+	tls_stop();
 	loop_end(&bridge.loop);
 	explicit_bzero(&bridge.settings, sizeof bridge.settings);
 	return 0;

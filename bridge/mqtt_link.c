@@ -343,23 +343,30 @@ static bool send_connect(struct mqtt_link *link)
 
 enum connected { CONNECTED, TRY_LATER, FAILED };
 
-static enum connected connect_link(struct mqtt_link *link)
+int mqtt_links_connect(const struct mqtt_links *pool)
 {
-	struct mqtt_links *pool = link->pool;
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
-		return FAILED;
+		return -1;
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	memcpy(address.sun_path, pool->socket_path, strlen(pool->socket_path) + 1);
-	link->watcher.fd = fd;
-	link->watcher.on_ready = on_ready;
 	if (connect(fd, (struct sockaddr *)&address, sizeof address) != 0) {
 		int e = errno;
 		(void)close(fd);
-		link->watcher.fd = -1;
-		errno = e;
-		return e == EAGAIN || e == EINTR ? TRY_LATER : FAILED;
+		errno = e == EINTR ? EAGAIN : e;
+		return -1;
 	}
+	return fd;
+}
+
+static enum connected connect_link(struct mqtt_link *link)
+{
+	struct mqtt_links *pool = link->pool;
+	int fd = mqtt_links_connect(pool);
+	if (fd < 0)
+		return errno == EAGAIN ? TRY_LATER : FAILED;
+	link->watcher.fd = fd;
+	link->watcher.on_ready = on_ready;
 	if (!loop_watch(pool->loop, &link->watcher)) {
 		int e = errno;
 		(void)close(fd);

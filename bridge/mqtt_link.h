@@ -81,6 +81,10 @@ void mqtt_links_stop(struct mqtt_links *pool);
 /* Sends what the round has collected. Called once at the end of each round. */
 void mqtt_links_flush(struct mqtt_links *pool);
 
+/* A connection to the broker's unix listener, for whoever speaks MQTT there: a descriptor of the caller's, or
+ * -1 and errno (EAGAIN: too many wait there already; try again soon). */
+int mqtt_links_connect(const struct mqtt_links *pool);
+
 /* link: zeroed, or closed before. Answers through the owner's on_up or on_down, never from inside. */
 void mqtt_link_open(struct mqtt_links *pool, struct mqtt_link *link, const struct mqtt_link_owner *owner);
 

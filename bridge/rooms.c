@@ -238,9 +238,9 @@ static void deliver(struct rooms *r, struct room *room, const struct mqtt_publis
 		return;
 	}
 	struct frame frame = {.arrival = ++r->arrivals, .start = room->chunk->len, .late = marks.late};
-	struct session *author = marks.origin != 0 ? sessions_find(&r->bridge->sessions, marks.origin) : NULL;
+	struct session *author = sessions_author(&r->bridge->sessions, p, &marks);
 	if (author != NULL && !author->echo) {
-		frame.origin = marks.origin;
+		frame.origin = author->number;
 		author->own_round = r->round;
 	}
 	(void)chunk_append_frame(room->chunk, FRAME_TEXT, p->payload.at, p->payload.len); /* reserved above */

@@ -3,15 +3,18 @@
 #include "bridge/bridge.h"
 #include "bridge/frame_guard.h"
 #include "bridge/log.h"
+#include "bridge/tls.h"
 
 #include <errno.h>
 #include <libwebsockets.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
-#define RX_BUFFER_BYTES 1024 /* allocated per connection */
-#define UPGRADE_SECONDS 5    /* libwebsockets' own limit for the handshake; it has the whole head at once */
+#define SESSION_RX_BYTES 1024 /* of one read; allocated per connection */
+#define TUNNEL_RX_BYTES 4096
+#define UPGRADE_SECONDS 5 /* libwebsockets' own limit for the handshake; it has the whole head at once */
 
 /* Upgrades that libwebsockets has not answered yet, by descriptor. */
 static struct upgrade **upgrades;
@@ -50,48 +53,84 @@ static bool keep_upgrade(int fd, struct upgrade *u)
 	return true;
 }
 
+/* What libwebsockets keeps for each connection. */
+struct connection {
+	const struct endpoint *endpoint;
+	void *of; /* NULL: nobody is there */
+};
+
 static void on_violation(void *user, uint16_t code, const char *reason)
 {
-	session_close(user, (enum close_code)code, reason);
+	const struct connection *c = user;
+	if (c->of != NULL)
+		c->endpoint->violation(c->of, code, reason);
 }
 
 static void on_ping(void *user, const uint8_t *payload, size_t n)
 {
-	session_ping(user, payload, n);
+	const struct connection *c = user;
+	if (c->of != NULL)
+		c->endpoint->ping(c->of, payload, n);
 }
 
-static const struct frame_guard_owner guard_owner = {on_violation, on_ping};
-
-/* What libwebsockets keeps for each connection. */
-struct connection {
-	struct session *session;
-};
+/* Who answers pings itself, and who leaves them to libwebsockets. */
+static const struct frame_guard_owner answering = {on_violation, on_ping}, leaving = {on_violation, NULL};
 
 void server_forget(struct lws *wsi)
 {
 	struct connection *c = lws_wsi_user(wsi);
 	if (c != NULL)
-		c->session = NULL;
+		c->of = NULL;
+}
+
+void server_close(struct lws *wsi, uint16_t code, const char *reason, bool rx_stopped)
+{
+	if (!lws_partial_buffered(wsi)) {
+		size_t len = strlen(reason);
+		lws_close_reason(wsi, (enum lws_close_status)code, (unsigned char *)(uintptr_t)reason,
+		                 len < 123 ? len : 123);
+	}
+	/* the peer's close frame must be read, or the connection stays until a time limit */
+	if (rx_stopped)
+		(void)lws_rx_flow_control(wsi, 1);
+	/* The close frame of `return -1` from a WRITEABLE callback is lost with libuv in builds with
+	 * assertions (libwebsockets issue 3569); a kill from outside its callbacks sends it. */
+	int fd = (int)lws_get_socket_fd(wsi);
+	lws_set_timeout(wsi, PENDING_TIMEOUT_USER_REASON_BASE, LWS_TO_KILL_SYNC);
+	/* Nobody will see an answer to our close frame where the guard has cut the stream: what is there is read
+	 * and forgotten, then libwebsockets finds its end. (A connection that is gone by now is not guarded.) */
+	if (frame_guard_refused(fd))
+		(void)shutdown(fd, SHUT_RD);
 }
 
 static int on_established(struct lws *wsi, struct connection *c)
 {
-	struct bridge *b = bridge_of(wsi);
 	int fd = (int)lws_get_socket_fd(wsi);
 	struct upgrade *u = take_upgrade(fd);
 	if (u == NULL)
 		return -1;
-	c->session = session_open(&b->sessions, wsi, &u->params, u->fault);
-	bool fine = c->session != NULL && frame_guard_start(fd, &guard_owner, c->session);
+	c->endpoint = u->endpoint;
+	c->of = c->endpoint->open(bridge_of(wsi), wsi, u);
+	bool fine = c->of != NULL && frame_guard_start(fd, c->endpoint->ping != NULL ? &answering : &leaving, c);
 	if (!fine)
 		log_line(LOG_LEVEL_ERROR, "out of memory, a connection is closed");
-	else if (u->fault == NULL)
-		log_line(LOG_LEVEL_INFO, "session of %s opened from %s (%s)", u->params.identity.text, u->address,
-		         c->session->client_id);
-	if (fine)
-		(void)frame_guard_feed(fd, (const uint8_t *)u->early, u->early_len); /* it has told the session */
+	else
+		(void)frame_guard_feed(fd, (const uint8_t *)u->early, u->early_len); /* it has told the endpoint */
 	free(u);
 	return fine ? 0 : -1;
+}
+
+static void on_receive(struct lws *wsi, const struct connection *c, const void *bytes, size_t len)
+{
+	struct message_piece piece = {
+	    .bytes = bytes,
+	    .len = len,
+	    .first = lws_is_first_fragment(wsi) != 0,
+	    .final = lws_is_final_fragment(wsi) != 0,
+	    .binary = lws_frame_is_binary(wsi) != 0,
+	    .remaining = lws_remaining_packet_payload(wsi),
+	};
+	c->endpoint->receive(c->of, &piece);
 }
 
 static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t len)
@@ -99,33 +138,31 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
 	struct connection *c = user;
 	switch (reason) {
 	case LWS_CALLBACK_ESTABLISHED:
-		c->session = NULL;
+		c->of = NULL;
 		return on_established(wsi, c);
 	case LWS_CALLBACK_RECEIVE:
-		if (c->session != NULL)
-			session_receive(c->session, in, len, lws_is_first_fragment(wsi) != 0,
-			                lws_is_final_fragment(wsi) != 0, lws_frame_is_binary(wsi) != 0,
-			                lws_remaining_packet_payload(wsi));
+		if (c->of != NULL)
+			on_receive(wsi, c, in, len);
 		return 0;
 	case LWS_CALLBACK_RECEIVE_PONG:
-		if (c->session != NULL)
-			session_pong(c->session);
+		if (c->of != NULL && c->endpoint->pong != NULL)
+			c->endpoint->pong(c->of);
 		return 0;
 	case LWS_CALLBACK_SERVER_WRITEABLE:
-		if (c->session != NULL)
-			session_writeable(c->session);
+		if (c->of != NULL)
+			c->endpoint->writeable(c->of);
 		return 0;
 	case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
 		/* the code is in network order; an empty close frame counts as 1005 */
-		if (c->session != NULL)
-			session_peer_closes(c->session,
-			                    len >= 2 ? ((unsigned)((uint8_t *)in)[0] << 8) | ((uint8_t *)in)[1] : 1005);
+		if (c->of != NULL)
+			c->endpoint->peer_closes(
+			    c->of, len >= 2 ? ((unsigned)((uint8_t *)in)[0] << 8) | ((uint8_t *)in)[1] : 1005);
 		return 0;
 	case LWS_CALLBACK_CLOSED:
 		frame_guard_stop((int)lws_get_socket_fd(wsi));
-		if (c->session != NULL)
-			session_gone(c->session);
-		c->session = NULL;
+		if (c->of != NULL)
+			c->endpoint->gone(c->of);
+		c->of = NULL;
 		return 0;
 	case LWS_CALLBACK_CLOSED_HTTP:
 		free(take_upgrade((int)lws_get_socket_fd(wsi)));
@@ -138,11 +175,16 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
 	}
 }
 
+#define PROTOCOL(name, rx_bytes)                                                                             \
+	{                                                                                                        \
+		(name), on_event, sizeof(struct connection), (rx_bytes), 0, NULL, OUTBOX_WRITE_MAX                   \
+	}
+
+/* By subprotocol, as the request says that the visitor has made: each path has its own. */
 static const struct lws_protocols protocols[] = {
-    /* the first serves clients that name no subprotocol */
-    {"chat", on_event, sizeof(struct connection), RX_BUFFER_BYTES, 0, NULL, OUTBOX_WRITE_MAX},
-    {"bearer", on_event, sizeof(struct connection), RX_BUFFER_BYTES, 0, NULL, OUTBOX_WRITE_MAX},
-    {NULL, NULL, 0, 0, 0, NULL, 0},
+    PROTOCOL("chat", SESSION_RX_BYTES), /* the first serves clients that name no subprotocol */
+    PROTOCOL("bearer", SESSION_RX_BYTES),  PROTOCOL("mqtt", TUNNEL_RX_BYTES),
+    PROTOCOL("mqttv3.1", TUNNEL_RX_BYTES), {NULL, NULL, 0, 0, 0, NULL, 0},
 };
 
 /* The library's own words. Those that every handed-over connection causes are not for the log. */
@@ -160,6 +202,8 @@ bool server_start(struct server *srv, struct bridge *b)
 	memset(srv, 0, sizeof *srv);
 	srv->bridge = b;
 	lws_set_log_level(LLL_ERR, on_library_log);
+	if (uv_idle_init(&b->loop.uv, &srv->busy) != 0)
+		return false;
 	void *loops[1] = {&b->loop.uv};
 	struct lws_context_creation_info info = {
 	    .port = CONTEXT_PORT_NO_LISTEN_SERVER,
@@ -201,8 +245,29 @@ void server_adopt(struct server *srv, int fd, struct upgrade *u, const char *hea
 		free(take_upgrade(fd));
 }
 
+static void on_busy(uv_idle_t *handle)
+{
+	(void)handle; /* that it runs keeps the loop from sleeping */
+}
+
+static void feed(int fd, void *user)
+{
+	struct server *srv = user;
+	struct lws_pollfd p = {.fd = fd, .events = LWS_POLLIN, .revents = LWS_POLLIN};
+	(void)lws_service_fd(srv->context, &p); /* a connection that has failed it has closed itself */
+}
+
+void server_feed(struct server *srv)
+{
+	if (tls_feed(feed, srv))
+		(void)uv_idle_start(&srv->busy, on_busy); /* fails only without a callback */
+	else
+		(void)uv_idle_stop(&srv->busy);
+}
+
 void server_stop(struct server *srv)
 {
+	uv_close((uv_handle_t *)&srv->busy, NULL);
 	if (srv->context != NULL)
 		lws_context_destroy(srv->context);
 }

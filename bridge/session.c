@@ -1,12 +1,11 @@
 /* session.c - see session.h: how a session begins, what the broker tells it, how it ends */
 #include "bridge/bridge.h"
-#include "bridge/frame_guard.h"
+#include "bridge/log.h"
 
 #include <libwebsockets.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <sys/socket.h>
 
 #define TICK_MS 100
 #define CLOSE_WAIT_MS 10000 /* for the socket to take the rest and the close frame */
@@ -82,8 +81,8 @@ struct session *session_open(struct sessions *all, struct lws *wsi, const struct
 		session_close(s, CLOSE_BAD_ADDRESS, fault);
 		return s;
 	}
-	if (!sessions_add_identity(s, &params->identity) || !keep_params(s, params) ||
-	    !session_make_client_id(s)) {
+	if (!sessions_add_identity(s, &params->identity) || !sessions_start_latest(b, s->who) ||
+	    !keep_params(s, params) || !session_make_client_id(s)) {
 		session_close(s, CLOSE_INTERNAL, "out of memory");
 		return s;
 	}
@@ -95,9 +94,13 @@ struct session *session_open(struct sessions *all, struct lws *wsi, const struct
 	if (s->device != NULL)
 		replace_device(s);
 	if (s->who->count > b->settings.max_sessions_per_user) {
-		session_close(s, CLOSE_TOO_MANY, "too many sessions of this address");
-		return s;
+		/* where only the newest receives, refusing that one would leave the person without */
+		struct session *spare = b->settings.sessions_latest ? session_oldest_other(s) : NULL;
+		session_close(spare != NULL ? spare : s, CLOSE_TOO_MANY, "too many sessions of this address");
+		if (spare == NULL)
+			return s;
 	}
+	sessions_choose(all, s->who);
 	mqtt_link_open(&b->links, &s->link, &session_link_owner);
 	return s;
 }
@@ -148,9 +151,11 @@ void session_close(struct session *s, enum close_code code, const char *reason)
 	log_end(s, code, reason);
 	s->bridge->sessions.closed_total++;
 	uncount(s);
-	if (code == CLOSE_TOO_SLOW || code == CLOSE_GOING_AWAY)
-		outbox_clear(
-		    &s->outbox); /* the reader would not take it; what is said before other ends still leaves */
+	if (code == CLOSE_TOO_SLOW || code == CLOSE_GOING_AWAY) {
+		/* the reader would not take it; what is said before other ends still leaves */
+		session_hand_on(s);
+		outbox_clear(&s->outbox);
+	}
 	if (!owes_publishes(s))
 		mqtt_link_close(&s->link);
 	put_on_closing_list(s, s->bridge->loop.now_ms + CLOSE_WAIT_MS);
@@ -221,23 +226,9 @@ static bool close_websocket(struct session *s)
 	}
 	s->state = SESSION_GONE;
 	outbox_clear(&s->outbox);
-	if (!lws_partial_buffered(wsi)) {
-		size_t len = strlen(s->close_reason);
-		lws_close_reason(wsi, (enum lws_close_status)s->close_code,
-		                 (unsigned char *)(uintptr_t)s->close_reason, len < 123 ? len : 123);
-	}
-	/* the peer's close frame must be read, or the connection stays until a time limit */
-	if (s->rx_stopped && lws_rx_flow_control(wsi, 1) == 0)
-		s->rx_stopped = false;
-	/* The close frame of `return -1` from a WRITEABLE callback is lost with libuv in builds with
-	 * assertions (libwebsockets issue 3569); a kill from outside its callbacks sends it. May call
-	 * session_gone before it returns. */
-	int fd = (int)lws_get_socket_fd(wsi);
-	lws_set_timeout(wsi, PENDING_TIMEOUT_USER_REASON_BASE, LWS_TO_KILL_SYNC);
-	/* nobody will see an answer to our close frame where the guard has cut the stream: what is there is read
-	 * and forgotten, then libwebsockets finds its end */
-	if (s->wsi != NULL && frame_guard_refused(fd))
-		(void)shutdown(fd, SHUT_RD);
+	bool rx_stopped = s->rx_stopped;
+	s->rx_stopped = false;
+	server_close(wsi, s->close_code, s->close_reason, rx_stopped); /* may call session_gone */
 	return true;
 }
 
@@ -273,6 +264,7 @@ static void stop_sending(struct session *s, unsigned code, const char *reason)
 	}
 	s->state = SESSION_GONE;
 	uncount(s);
+	session_hand_on(s);
 	outbox_clear(&s->outbox);
 	put_on_closing_list(s, s->bridge->loop.now_ms + LINGER_MS);
 }
@@ -289,6 +281,68 @@ void session_gone(struct session *s)
 	if (!owes_publishes(s))
 		mqtt_link_close(&s->link);
 }
+
+/* ---- as the endpoint of its WebSocket ------------------------------------------------------ */
+
+static void *open_endpoint(struct bridge *b, struct lws *wsi, const struct upgrade *u)
+{
+	struct session *s = session_open(&b->sessions, wsi, &u->params, u->fault);
+	if (s != NULL && u->fault == NULL)
+		log_line(LOG_LEVEL_INFO, "session of %s opened from %s (%s)", u->params.identity.text, u->address,
+		         s->client_id);
+	return s;
+}
+
+static void on_receive(void *of, const struct message_piece *piece)
+{
+	session_receive(of, piece);
+}
+
+static void on_pong(void *of)
+{
+	session_pong(of);
+}
+
+static void on_writeable(void *of)
+{
+	session_writeable(of);
+}
+
+static void on_peer_closes(void *of, unsigned code)
+{
+	session_peer_closes(of, code);
+}
+
+static void on_gone(void *of)
+{
+	session_gone(of);
+}
+
+static void on_violation(void *of, uint16_t code, const char *reason)
+{
+	session_close(of, (enum close_code)code, reason);
+}
+
+static void on_ping(void *of, const uint8_t *payload, size_t n)
+{
+	session_ping(of, payload, n);
+}
+
+static const char *const subprotocols[] = {"bearer", NULL};
+
+const struct endpoint session_endpoint = {
+    .subprotocols = subprotocols,
+    .open = open_endpoint,
+    .receive = on_receive,
+    .pong = on_pong,
+    .writeable = on_writeable,
+    .peer_closes = on_peer_closes,
+    .gone = on_gone,
+    .violation = on_violation,
+    .ping = on_ping,
+};
+
+/* ---- all sessions ------------------------------------------------------------------------- */
 
 void sessions_close_all(struct sessions *all, enum close_code code, const char *reason)
 {

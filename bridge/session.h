@@ -22,6 +22,7 @@
 #define CHAT_BRIDGE_SESSION_H
 
 #include "bridge/devices.h"
+#include "bridge/message_marks.h"
 #include "bridge/mqtt_link.h"
 #include "bridge/outbox.h"
 #include "bridge/replay.h"
@@ -36,7 +37,9 @@
 #include <uthash.h>
 
 struct bridge;
+struct endpoint;
 struct lws;
+struct message_piece;
 
 #define PUBLISHES_IN_FLIGHT_MAX 16
 /* Joins and leaves of one session: each is work for the broker, whether anybody is in the room or not. */
@@ -83,6 +86,7 @@ struct identity_sessions {
 	UT_hash_handle hh;
 	struct session *first; /* newest first, linked by same_next */
 	uint32_t count;
+	struct given *given; /* `sessions latest`: what they have received */
 	struct identity identity;
 };
 
@@ -178,6 +182,9 @@ struct sessions {
 	uint64_t opened_total, closed_total;
 };
 
+/* What a WebSocket of /ws/... is opened for. */
+extern const struct endpoint session_endpoint;
+
 bool sessions_start(struct sessions *all, struct bridge *b);
 void sessions_stop(struct sessions *all);
 
@@ -194,8 +201,7 @@ struct session *session_open(struct sessions *all, struct lws *wsi, const struct
                              const char *fault);
 
 /* The client's bytes: a piece of a message. */
-void session_receive(struct session *s, const uint8_t *bytes, size_t n, bool first, bool final, bool binary,
-                     size_t remaining);
+void session_receive(struct session *s, const struct message_piece *piece);
 
 /* ---- session_output.c ---- */
 
@@ -324,14 +330,38 @@ void sessions_remove(struct sessions *all, struct session *s);
 bool sessions_add_identity(struct session *s, const struct identity *identity);
 void sessions_remove_identity(struct session *s);
 
-/* With `sessions latest`: of the identity's open sessions the newest receives, the others are silent:
- * messages, typing and presence pass them by, what answers their own frames does not. Called when one of
- * them opens or ends. */
-void sessions_choose(struct sessions *all, struct identity_sessions *who);
-
 /* Random, or for a named device the same for every session of it on any of this broker's
  * bridges: the broker then lets the newer one replace the older. */
 bool session_make_client_id(struct session *s);
+
+/* ---- session_latest.c: which sessions of a person receive ---- */
+
+#define GIVEN_MAX 128 /* messages by which a person's further copies are known */
+
+/* Before the first session of an identity opens. False when out of memory. */
+bool sessions_start_latest(struct bridge *b, struct identity_sessions *who);
+
+/* With `sessions latest`: of the identity's open sessions the newest receives, the others are silent:
+ * messages, typing and presence pass them by, what answers their own frames does not. Called when one of
+ * them begins, opens or ends. */
+void sessions_choose(struct sessions *all, struct identity_sessions *who);
+
+/* The session that gets a message which has come over the connection of s (room NULL: the inbox). NULL: none,
+ * for it is its author's own, or with `sessions latest` has been given to another session of the person. */
+struct session *session_receiver(struct session *s, const struct room *room, const struct mqtt_publish *p,
+                                 const struct message_marks *marks);
+
+/* The session of the author that must not get a room's message unless it asked for its own: the one that sent
+ * it, with `sessions latest` the one that receives. NULL: none. */
+struct session *sessions_author(struct sessions *all, const struct mqtt_publish *p,
+                                const struct message_marks *marks);
+
+/* With `sessions latest`: the messages that s, which is leaving, has not been sent go to the one that
+ * receives now. */
+void session_hand_on(struct session *s);
+
+/* The oldest session of the same person that is not leaving; NULL: there is no other. */
+struct session *session_oldest_other(const struct session *s);
 
 /* ---- all sessions ---- */
 

@@ -318,13 +318,13 @@ void session_input_resume(struct session *s)
 		s->rx_stopped = false;
 }
 
-void session_receive(struct session *s, const uint8_t *bytes, size_t n, bool first, bool final, bool binary,
-                     size_t remaining)
+void session_receive(struct session *s, const struct message_piece *piece)
 {
+	size_t n = piece->len, remaining = piece->remaining;
 	session_alive(s);
 	if (s->state == SESSION_CLOSING || s->state == SESSION_GONE)
 		return;
-	if (binary) {
+	if (piece->binary) {
 		session_close(s, CLOSE_UNSUPPORTED, "text frames only");
 		return;
 	}
@@ -333,8 +333,8 @@ void session_receive(struct session *s, const uint8_t *bytes, size_t n, bool fir
 		session_close(s, CLOSE_TOO_BIG, "the message is too large");
 		return;
 	}
-	if (first && final && s->rx_len == 0) {
-		take_frame(s, n > 0 ? (const char *)bytes : "", n);
+	if (piece->first && piece->final && s->rx_len == 0) {
+		take_frame(s, n > 0 ? (const char *)piece->bytes : "", n);
 		return;
 	}
 	if (s->rx_cap - s->rx_len < n + remaining) {
@@ -351,9 +351,9 @@ void session_receive(struct session *s, const uint8_t *bytes, size_t n, bool fir
 		s->rx_cap = (uint32_t)cap;
 	}
 	if (n > 0) /* an empty fragment may come before there is memory for any */
-		memcpy(s->rx + s->rx_len, bytes, n);
+		memcpy(s->rx + s->rx_len, piece->bytes, n);
 	s->rx_len += (uint32_t)n;
-	if (!final)
+	if (!piece->final)
 		return;
 	/* libwebsockets does not look at the end of a text whose last fragment is empty */
 	if (n == 0 && s->rx_len > 0 && !utf8_valid((const char *)s->rx, s->rx_len, NULL)) {

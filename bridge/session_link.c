@@ -163,14 +163,13 @@ static void on_message(struct session *s, const struct topic *topic, const struc
 			return;
 		room = m->room;
 	}
-	if (marks.origin == s->number && !s->echo)
-		return;
-	if (s->silent)
+	struct session *to = session_receiver(s, room, p, &marks);
+	if (to == NULL)
 		return;
 	s->bridge->rooms.deliveries++;
-	struct chunk *c = make_frame(s, p);
+	struct chunk *c = make_frame(to, p);
 	if (c != NULL)
-		session_deliver(s, room, c, 0, c->len, marks.late);
+		session_deliver(to, room, c, 0, c->len, marks.late);
 	chunk_release(c);
 }
 

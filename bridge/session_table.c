@@ -124,27 +124,6 @@ bool sessions_add_identity(struct session *s, const struct identity *identity)
 	return true;
 }
 
-void sessions_choose(struct sessions *all, struct identity_sessions *who)
-{
-	struct bridge *b = all->bridge;
-	struct session *woken = NULL;
-	bool found = false;
-	if (!b->settings.sessions_latest || b->stopping || !rooms_ready(&b->rooms))
-		return; /* everybody is leaving anyway */
-	for (struct session *s = who->first; s != NULL; s = s->same_next) {
-		if (s->state != SESSION_OPEN)
-			continue;
-		if (found && !s->silent)
-			roster_leave(&b->roster, s);
-		if (!found && s->silent)
-			woken = s;
-		s->silent = found;
-		found = true;
-	}
-	if (woken != NULL && woken->wants_presence)
-		roster_join(&b->roster, woken); /* it does not know who has come and gone since */
-}
-
 void sessions_remove_identity(struct session *s)
 {
 	struct identity_sessions *who = s->who;
@@ -161,6 +140,7 @@ void sessions_remove_identity(struct session *s)
 	s->who = NULL;
 	if (who->first == NULL) {
 		HASH_DEL(s->bridge->sessions.identities, who);
+		free(who->given);
 		free(who);
 	}
 }

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #define HEAD_FIRST_BYTES 1024
@@ -57,10 +58,12 @@ void visitor_free(struct visitor *v, bool keep_fd)
 /* Reads and forgets, so that closing does not reset the connection before the answer has arrived. */
 static void finish(struct visitor *v)
 {
-	char sink[4096];
+	static char sink[65536];
 	for (;;) {
 		ssize_t n = recv(v->watcher.fd, sink, sizeof sink, MSG_DONTWAIT);
-		if (n > 0 || (n < 0 && errno == EINTR))
+		if (n > 0)
+			v->sunk += (uint32_t)n;
+		if ((n > 0 && v->sunk <= VISITOR_SINK_MAX) || (n < 0 && errno == EINTR))
 			continue;
 		if (n < 0 && errno == EAGAIN)
 			return;
@@ -118,9 +121,10 @@ static void answer_with(struct visitor *v, const struct http_answer *answer)
 	struct acceptor *a = v->acceptor;
 	struct http_answer given = *answer;
 	if (given.body != NULL && !given.head_only && a->answer_bytes + given.body->len > ANSWERS_BYTES_MAX) {
-		given.status = &http_overloaded;
-		given.body = NULL;
+		given = (struct http_answer){
+		    .status = &http_overloaded, .origins = answer->origins, .origin = answer->origin};
 	}
+	given.now = time(NULL);
 	size_t len = http_answer_format(&given, given.body != NULL ? given.body->len : 0, text, sizeof text);
 	v->answer = len > 0 ? malloc(len) : NULL;
 	if (v->answer == NULL) {
@@ -139,9 +143,14 @@ static void answer_with(struct visitor *v, const struct http_answer *answer)
 	send_answer(v);
 }
 
-static void refuse(struct visitor *v, const struct http_status *s)
+/* Without a body of its own. head: of the request, as far as it is known; NULL: not at all. */
+static void refuse(struct visitor *v, const struct http_status *s, const struct http_head *head)
 {
-	struct http_answer answer = {.status = s};
+	struct http_answer answer = {.status = s, .origins = v->acceptor->bridge->settings.allowed_origins};
+	if (head != NULL) {
+		answer.head_only = http_span_is(head->method, "HEAD");
+		answer.origin = head->origin;
+	}
 	answer_with(v, &answer);
 }
 
@@ -161,48 +170,68 @@ static bool key_valid(struct http_span key)
 	return true;
 }
 
+/* Sessions and tunnels cost the same: two descriptors here and one in the broker. */
+static uint32_t websockets(const struct bridge *b)
+{
+	return b->sessions.count + b->tunnels.count;
+}
+
 /* Would a session more leave enough descriptors for the others? */
 static bool descriptors_left(const struct bridge *b)
 {
 	struct rlimit limit;
 	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
 		return true;
-	uint64_t used = 2ull * b->sessions.count + b->acceptor.count + DESCRIPTORS_SPARE;
+	uint64_t used = 2ull * websockets(b) + b->acceptor.count + DESCRIPTORS_SPARE;
 	return used + 2 <= limit.rlim_cur;
 }
 
-static void upgrade(struct visitor *v, const struct http_head *head)
+/* What the target is upgraded to, NULL: nothing. */
+static const struct endpoint *endpoint_of(const struct bridge *b, const struct http_head *head)
+{
+	if (session_params_is_session(head->target.at, head->target.len))
+		return &session_endpoint;
+	if (b->settings.mqtt && tunnel_is_path(head->target.at, head->target.len))
+		return &tunnel_endpoint;
+	return NULL;
+}
+
+/* subprotocol: to answer with; NULL: none. */
+static void upgrade(struct visitor *v, const struct http_head *head, const struct endpoint *endpoint,
+                    const char *subprotocol)
 {
 	struct bridge *b = v->acceptor->bridge;
 	static struct log_limit full_limit;
-	if (b->sessions.count >= b->settings.max_sessions || !descriptors_left(b)) {
+	if (websockets(b) >= b->settings.max_sessions || !descriptors_left(b)) {
 		log_limited(&full_limit, b->loop.now_ms, LOG_LEVEL_WARNING,
 		            "no room for more sessions (%u now; max_sessions and the limit of open files bound them)",
-		            b->sessions.count);
-		refuse(v, &http_overloaded);
+		            websockets(b));
+		refuse(v, &http_overloaded, head);
 		return;
 	}
 	struct upgrade *u = calloc(1, sizeof *u);
 	if (u == NULL) {
-		refuse(v, &http_overloaded);
+		refuse(v, &http_overloaded, head);
 		return;
 	}
-	u->fault = session_params_parse(head->target.at, head->target.len, &u->params);
+	u->endpoint = endpoint;
+	if (endpoint == &session_endpoint)
+		u->fault = session_params_parse(head->target.at, head->target.len, &u->params);
 	memcpy(u->address, v->address, sizeof u->address);
 	u->early = v->head + head->size;
 	u->early_len = v->head_len - head->size;
 	char clean[512];
 	int n = snprintf(clean, sizeof clean,
-	                 "GET /ws HTTP/1.1\r\nHost: chat\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-	                 "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %.*s\r\n%s\r\n",
+	                 "GET / HTTP/1.1\r\nHost: chat\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+	                 "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %.*s\r\n%s%s%s\r\n",
 	                 (int)head->websocket_key.len, head->websocket_key.at,
-	                 http_list_has(head->websocket_protocol, "bearer") ? "Sec-WebSocket-Protocol: bearer\r\n"
-	                                                                   : "");
+	                 subprotocol != NULL ? "Sec-WebSocket-Protocol: " : "",
+	                 subprotocol != NULL ? subprotocol : "", subprotocol != NULL ? "\r\n" : "");
 	size_t total = (size_t)n + u->early_len;
 	char *bytes = malloc(total);
 	if (bytes == NULL) {
 		free(u);
-		refuse(v, &http_overloaded);
+		refuse(v, &http_overloaded, head);
 		return;
 	}
 	memcpy(bytes, clean, (size_t)n);
@@ -264,30 +293,55 @@ void visitor_expire(struct visitor *v)
 	http_api_answer(&v->exchange, &http_unavailable, NULL);
 }
 
+static void choose_subprotocol(struct visitor *v, const struct http_head *head,
+                               const struct endpoint *endpoint)
+{
+	const char *subprotocol = http_list_first(head->websocket_protocol, endpoint->subprotocols);
+	if (subprotocol == NULL && endpoint->subprotocol_required)
+		refuse(v, &http_no_subprotocol, head);
+	else
+		upgrade(v, head, endpoint, subprotocol);
+}
+
 static void handle(struct visitor *v, const struct http_head *head)
 {
 	struct bridge *b = v->acceptor->bridge;
 	bool get = http_span_is(head->method, "GET");
-	bool session = session_params_is_session(head->target.at, head->target.len);
-	if (!get && !http_span_is(head->method, "HEAD") && !http_span_is(head->method, "OPTIONS")) {
-		refuse(v, &http_method_not_allowed);
-	} else if (head->has_body) {
-		refuse(v, &http_bad_request);
-	} else if (session && !get) {
-		refuse(v, &http_method_not_allowed);
-	} else if (session && !head->upgrade_websocket) {
-		refuse(v, &http_upgrade_required);
-	} else if (session && !http_span_is(head->websocket_version, "13")) {
-		refuse(v, &http_upgrade_required);
-	} else if (session && (head->minor != 1 || !key_valid(head->websocket_key))) {
-		refuse(v, &http_bad_request);
-	} else if (session && !http_origin_allowed(b->settings.allowed_origins, head->origin)) {
-		refuse(v, &http_forbidden_origin);
-	} else if (session) {
-		upgrade(v, head);
-	} else {
+	bool options = http_span_is(head->method, "OPTIONS");
+	const struct endpoint *endpoint = endpoint_of(b, head);
+	if (!get && !options && !http_span_is(head->method, "HEAD"))
+		refuse(v, &http_method_not_allowed, head);
+	else if (head->has_body)
+		refuse(v, &http_no_body, head);
+	else if (endpoint == NULL)
 		ask(v, head);
-	}
+	else if (options)
+		refuse(v, &http_no_content, head);
+	else if (!get || !head->upgrade_websocket || !http_span_is(head->websocket_version, "13"))
+		refuse(v, &http_upgrade_required, head);
+	else if (!key_valid(head->websocket_key))
+		refuse(v, &http_bad_request, head);
+	else if (!http_origin_allowed(b->settings.allowed_origins, head->origin))
+		refuse(v, &http_forbidden_origin, head);
+	else
+		choose_subprotocol(v, head, endpoint);
+}
+
+/* Behind a proxy, whose connection it is shows only now. False: it is refused. */
+static bool learn_client(struct visitor *v, const struct http_head *head)
+{
+	struct bridge *b = v->acceptor->bridge;
+	struct address_line lines[HTTP_FORWARDED_MAX];
+	if (!v->by_proxy)
+		return true;
+	for (size_t i = 0; i < head->forwarded_count; i++)
+		lines[i] = (struct address_line){head->forwarded_for[i].at, head->forwarded_for[i].len};
+	v->client = cidr_client(&b->proxies, &v->client, lines, head->forwarded_count);
+	address_format(&v->client, v->address);
+	if (acceptor_take_token(v->acceptor, &v->client))
+		return true;
+	visitor_refuse_busy(v, head);
+	return false;
 }
 
 static bool grow_head(struct visitor *v)
@@ -325,16 +379,17 @@ static void read_head(struct visitor *v)
 		case HTTP_HEAD_PARTIAL:
 			continue;
 		case HTTP_HEAD_DONE:
-			handle(v, &head);
+			if (learn_client(v, &head))
+				handle(v, &head);
 			return;
 		case HTTP_HEAD_BAD:
-			refuse(v, &http_bad_request);
+			refuse(v, &http_bad_request, &head);
 			return;
 		case HTTP_HEAD_TOO_LARGE:
-			refuse(v, &http_head_too_large);
+			refuse(v, &http_head_too_large, &head);
 			return;
 		case HTTP_HEAD_VERSION:
-			refuse(v, &http_bad_version);
+			refuse(v, &http_bad_version, &head);
 			return;
 		}
 	}
@@ -387,12 +442,12 @@ struct visitor *visitor_new(struct acceptor *a, int fd)
 	return v;
 }
 
-void visitor_refuse_busy(struct visitor *v)
+void visitor_refuse_busy(struct visitor *v, const struct http_head *head)
 {
-	refuse(v, &http_too_many_requests);
+	refuse(v, &http_too_many_requests, head);
 }
 
 void visitor_refuse_full(struct visitor *v)
 {
-	refuse(v, &http_overloaded);
+	refuse(v, &http_overloaded, NULL);
 }

@@ -4,15 +4,17 @@
  *
  * Every answer ends the connection (Connection: close). Bounds: HTTP_HEAD_MAX bytes of head,
  * header_timeout; VISITOR_WAIT_MS for an answer that has to be waited for (503 then; whoever hangs up
- * meanwhile or goes on sending is let go); the peer must take some of the answer every VISITOR_FINISH_MS
- * and all of it within VISITOR_ANSWER_MS; and all visitors together have at most ANSWERS_BYTES_MAX
- * of bodies to come, each counted for every reader (503 beyond).
+ * meanwhile or goes on sending is let go); after the answer, VISITOR_SINK_MAX bytes that nobody asked for;
+ * the peer must take some of the answer every VISITOR_FINISH_MS and all of it within VISITOR_ANSWER_MS; and
+ * all visitors together have at most ANSWERS_BYTES_MAX of bodies to come, each counted for every reader (503
+ * beyond).
  */
 #ifndef CHAT_BRIDGE_VISITOR_H
 #define CHAT_BRIDGE_VISITOR_H
 
 #include "bridge/http_api.h"
 #include "bridge/loop.h"
+#include "common/cidr.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -22,6 +24,7 @@ struct acceptor;
 #define VISITOR_WAIT_MS 10000
 #define VISITOR_FINISH_MS 2000
 #define VISITOR_ANSWER_MS 60000
+#define VISITOR_SINK_MAX ((uint32_t)16 * 1024 * 1024)
 #define ANSWERS_BYTES_MAX ((size_t)256 * 1024 * 1024)
 
 enum visitor_state {
@@ -45,8 +48,11 @@ struct visitor {
 	uint32_t answer_len, answer_off;
 	struct chunk *body; /* NULL: none; one reference, body_len bytes of it are sent */
 	uint32_t body_len, body_off;
+	uint32_t sunk; /* bytes that came after the answer */
 	bool on_spare; /* holds the descriptor that is kept for refusing */
-	char address[46];
+	struct address client;
+	bool by_proxy;                  /* client is a proxy's, until the request says whose it is */
+	char address[ADDRESS_TEXT_MAX]; /* client's */
 };
 
 /* Takes the descriptor. NULL, and the descriptor closed, when memory or the kernel refuses. */
@@ -59,7 +65,8 @@ void visitor_free(struct visitor *v, bool keep_fd);
 void visitor_expire(struct visitor *v);
 
 /* 429, 503: without reading any further. */
-void visitor_refuse_busy(struct visitor *v);
+/* head: of the request, NULL: it is not read. */
+void visitor_refuse_busy(struct visitor *v, const struct http_head *head);
 void visitor_refuse_full(struct visitor *v);
 
 #endif

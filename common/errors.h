@@ -25,9 +25,10 @@
 	  "from debe ser su propia dirección")                                                                   \
 	X(DUPLICATE_KEY, "duplicate_key", "a field appears twice", "un campo aparece dos veces")                 \
 	X(UNKNOWN_TYPE, "unknown_type", "this type of frame is not known", "este tipo no se conoce")             \
-	X(RATE_LIMITED, "rate_limited", "too many messages, slow down", "demasiados mensajes")                   \
+	X(RATE_LIMITED, "rate_limited", "too many messages, slow down",                                          \
+	  "demasiados mensajes, más despacio por favor")                                                         \
 	X(NOT_ALLOWED, "not_allowed", "not allowed", "no permitido")                                             \
-	X(UNAVAILABLE, "unavailable", "not available now, try again", "no disponible ahora")
+	X(UNAVAILABLE, "unavailable", "not available now, try again", "no disponible ahora, inténtelo de nuevo")
 
 enum chat_error {
 	CHAT_OK = 0,

@@ -322,6 +322,16 @@ static enum json_status settle_at_end(struct json_reader *r, struct scan *s, enu
 	return settle(r, s->at == s->end ? status : JSON_INVALID);
 }
 
+/* The value that ends here is what began at out->value; strings without their quotes. */
+static void take_span(const struct scan *s, struct json_member *out)
+{
+	out->value_len = (size_t)(s->at - out->value);
+	if (out->type == JSON_STRING) {
+		out->value++;
+		out->value_len -= 2;
+	}
+}
+
 enum json_status json_reader_next(struct json_reader *r, struct json_member *out)
 {
 	struct scan s = {.at = r->at, .end = r->end, .fault = JSON_INVALID};
@@ -356,11 +366,43 @@ enum json_status json_reader_next(struct json_reader *r, struct json_member *out
 	out->value = s.at;
 	if (!scan_value(&s, 1, &out->type, &out->value_escaped))
 		return settle(r, s.fault);
-	out->value_len = (size_t)(s.at - out->value);
-	if (out->type == JSON_STRING) { /* without the quotes */
-		out->value++;
-		out->value_len -= 2;
+	take_span(&s, out);
+	r->at = s.at;
+	return JSON_MEMBER;
+}
+
+void json_array_start(struct json_reader *r, const char *span, size_t len)
+{
+	json_reader_start(r, span, len);
+}
+
+enum json_status json_array_next(struct json_reader *r, struct json_member *out)
+{
+	struct scan s = {.at = r->at, .end = r->end, .fault = JSON_INVALID};
+
+	if (r->state >= STATE_FINAL)
+		return (enum json_status)(r->state - STATE_FINAL);
+
+	skip_space(&s);
+	if (r->state == STATE_START) {
+		if (!take(&s, '['))
+			return settle(r, JSON_INVALID);
+		r->state = STATE_MEMBERS;
+		skip_space(&s);
+		if (take(&s, ']'))
+			return settle_at_end(r, &s, JSON_END);
+	} else {
+		if (take(&s, ']'))
+			return settle_at_end(r, &s, JSON_END);
+		if (!take(&s, ','))
+			return settle(r, JSON_INVALID);
+		skip_space(&s);
 	}
+
+	*out = (struct json_member){.key = s.at, .value = s.at};
+	if (!scan_value(&s, 1, &out->type, &out->value_escaped))
+		return settle(r, s.fault);
+	take_span(&s, out);
 	r->at = s.at;
 	return JSON_MEMBER;
 }

@@ -48,6 +48,13 @@ void json_reader_start(struct json_reader *r, const char *text, size_t len);
  * A whole-text verdict needs the whole walk: members before a syntax error are handed out. */
 enum json_status json_reader_next(struct json_reader *r, struct json_member *out);
 
+/* Walks over the elements of an array: its span, as json_reader_next handed it out. One reader, one walk. */
+void json_array_start(struct json_reader *r, const char *span, size_t len);
+
+/* As json_reader_next, with an element for a member: it has no key. The spans of objects and arrays, in
+ * elements as in members, are texts that a reader of their own can be started on. */
+enum json_status json_array_next(struct json_reader *r, struct json_member *out);
+
 /* Undoes the escapes of a raw span that json_reader_next handed out. Writes at most
  * n bytes to out (which may be the same memory as raw), returns how many. */
 size_t json_unescape(const char *raw, size_t n, char *out);

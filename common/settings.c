@@ -7,6 +7,7 @@
  */
 #include "settings.h"
 
+#include "cidr.h"
 #include "utf8.h"
 
 #include <cjson/cJSON.h>
@@ -55,6 +56,13 @@ static bool text_valid(const char *s, size_t n)
 	return utf8_valid(s, n, NULL);
 }
 
+static bool ranges_valid(const char *s, size_t n)
+{
+	struct cidr_list list;
+
+	return cidr_list_parse(s, n, &list);
+}
+
 #define AT(member) .offset = offsetof(struct bridge_settings, member)
 #define NAMED(member) .name = #member, .why = "missing or bad " #member, AT(member)
 #define NUMBER(member, low) NAMED(member), .kind = FIELD_NUMBER, .min = (low), .max = UINT32_MAX
@@ -75,9 +83,11 @@ static const struct field fields[] = {
     {TEXT(topic_root, topic_root_valid)},
     {TEXT(room, room_name_valid)},
     {NAMED(fanout_session), .kind = FIELD_CHOICE, .choice = {"shared", "session"}},
+    {NAMED(mqtt), .kind = FIELD_CHOICE, .choice = {"off", "on"}},
     {NAMED(language), .kind = FIELD_CHOICE, .choice = {"en", "es"}},
     {TEXT(system_sender, sender_valid)},
     {TEXT(allowed_origins, text_valid)},
+    {TEXT(trusted_proxies, ranges_valid)},
     {NUMBER(max_frame_bytes, 1)},
     {NUMBER(header_timeout_ms, 1)},
     {NUMBER(max_sessions, 1)},
@@ -91,7 +101,10 @@ static const struct field fields[] = {
     {NAMED(sessions_latest), .kind = FIELD_CHOICE, .choice = {"all", "latest"}},
     {NUMBER(session_expiry_s, 0)},
     {TEXT(device_key, credential_valid)},
+    {TEXT(web_root, any_path_valid)},
     {TEXT(history_file, any_path_valid)},
+    {TEXT(tls_cert_file, any_path_valid)},
+    {TEXT(tls_key_file, any_path_valid)},
 };
 #define FIELD_COUNT (sizeof(fields) / sizeof(fields[0]))
 
@@ -103,6 +116,8 @@ static bool choice_get(const struct bridge_settings *s, const struct field *f)
 {
 	if (f->offset == offsetof(struct bridge_settings, fanout_session))
 		return s->fanout_session;
+	if (f->offset == offsetof(struct bridge_settings, mqtt))
+		return s->mqtt;
 	if (f->offset == offsetof(struct bridge_settings, sessions_latest))
 		return s->sessions_latest;
 	return s->language == CHAT_SPANISH;
@@ -112,6 +127,8 @@ static void choice_set(struct bridge_settings *s, const struct field *f, bool se
 {
 	if (f->offset == offsetof(struct bridge_settings, fanout_session))
 		s->fanout_session = second;
+	else if (f->offset == offsetof(struct bridge_settings, mqtt))
+		s->mqtt = second;
 	else if (f->offset == offsetof(struct bridge_settings, sessions_latest))
 		s->sessions_latest = second;
 	else

@@ -23,8 +23,11 @@
 #define CREDENTIAL_HEX 64     /* 256 random bits in hex */
 #define SOCKET_PATH_MAX 107   /* bytes, sun_path without its NUL */
 #define ORIGINS_MAX 4096      /* bytes of the comma-separated list */
+#define PROXIES_MAX 3072      /* bytes of the comma-separated list */
 #define SYSTEM_SENDER_MAX 64  /* bytes */
 #define HISTORY_PATH_MAX 1023 /* bytes */
+#define WEB_ROOT_MAX 1023     /* bytes */
+#define TLS_PATH_MAX 1023     /* bytes */
 #define DEVICE_KEY_HEX 64     /* 256 bits in hex */
 
 /* User name of a bridge's own connection (the one that reads rooms). No address, so never anybody's. */
@@ -57,9 +60,11 @@ struct bridge_settings {
 	char topic_root[TOPIC_ROOT_MAX + 1];
 	char room[ROOM_MAX + 1]; /* where a session goes that names no room */
 	bool fanout_session;     /* false: one subscription per room and bridge */
+	bool mqtt;               /* /mqtt is a tunnel to the broker */
 	enum chat_language language;
 	char system_sender[SYSTEM_SENDER_MAX + 1];
 	char allowed_origins[ORIGINS_MAX + 1]; /* "*", or exact origins with commas, or "" for none */
+	char trusted_proxies[PROXIES_MAX + 1]; /* a list as of cidr.h, "" for none */
 	uint32_t max_frame_bytes;
 	uint32_t header_timeout_ms;
 	uint32_t max_sessions;
@@ -74,6 +79,9 @@ struct bridge_settings {
 	uint32_t session_expiry_s; /* how long the broker keeps what a named device misses; 0: not at all */
 	char device_key[DEVICE_KEY_HEX + 1];     /* client ids of named devices are made with it */
 	char history_file[HISTORY_PATH_MAX + 1]; /* "" = no history */
+	char web_root[WEB_ROOT_MAX + 1];         /* "" = no page */
+	char tls_cert_file[TLS_PATH_MAX + 1];    /* "" = no TLS, and then tls_key_file is empty, too */
+	char tls_key_file[TLS_PATH_MAX + 1];
 };
 
 /* One line of JSON with a newline at its end, NUL-terminated, from malloc; NULL when out of memory.

@@ -111,17 +111,11 @@ void auth_forget(const struct mosquitto *handle)
 			state.bridges[i] = NULL;
 }
 
-static int on_bridge_listener(struct mosquitto_evt_basic_auth *ed, const char *name, const char *id)
+/* Who has given the credential: a bridge's own connection, or a session. */
+static int admit_own(struct mosquitto_evt_basic_auth *ed, const char *name, const char *id)
 {
-	char text[LOG_TEXT_MAX];
 	struct identity who;
 
-	if (!credential_matches(ed->password)) {
-		log_limited(LOG_CAUSE_CREDENTIAL, MOSQ_LOG_WARNING,
-		            "refused client %s on %s: this listener is for the chat's own bridges",
-		            log_text(id, id ? strlen(id) : 0, text), state.options->broker_socket);
-		return MOSQ_ERR_AUTH;
-	}
 	if (name && strcmp(name, BRIDGE_USERNAME) == 0 && starts_with(id, BRIDGE_CLIENT_PREFIX))
 		return remember_bridge(ed->client) ? MOSQ_ERR_SUCCESS : MOSQ_ERR_AUTH;
 	if (name && starts_with(id, SESSION_CLIENT_PREFIX) && identity_parse(name, strlen(name), &who))
@@ -136,18 +130,29 @@ int auth_on_basic_auth(struct mosquitto_evt_basic_auth *ed)
 	const char *id = mosquitto_client_id(ed->client);
 	char id_text[LOG_TEXT_MAX], address_text[LOG_TEXT_MAX];
 	struct identity who;
+	bool inside;
 
 	state.connecting = state.rechecking ? NULL : ed->client;
 	/* A session from the broker's database that is not connected: it will log in when it comes. */
 	if (!address)
 		return MOSQ_ERR_SUCCESS;
-	if (state.options->broker_socket[0] != '\0' && strcmp(address, state.options->broker_socket) == 0)
-		return on_bridge_listener(ed, name, id);
+	inside = state.options->broker_socket[0] != '\0' && strcmp(address, state.options->broker_socket) == 0;
+	if (inside && credential_matches(ed->password))
+		return admit_own(ed, name, id);
+	/* Anybody else there came through /mqtt, and is judged as on any other listener. The password is a
+	 * user's, or a guess: it is not for the log. */
+	if (inside && !state.options->mqtt) {
+		log_limited(LOG_CAUSE_CREDENTIAL, MOSQ_LOG_WARNING,
+		            "refused client %s on %s: this listener is for the chat's own bridges",
+		            log_text(id, id ? strlen(id) : 0, id_text), state.options->broker_socket);
+		return MOSQ_ERR_AUTH;
+	}
 	if (starts_with(id, SESSION_CLIENT_PREFIX) || starts_with(id, BRIDGE_CLIENT_PREFIX) ||
 	    (name && strcmp(name, BRIDGE_USERNAME) == 0)) {
 		log_limited(LOG_CAUSE_RESERVED, MOSQ_LOG_WARNING,
 		            "refused client %s from %s: its client id or user name is kept for the chat's bridges",
-		            log_text(id, strlen(id), id_text), log_text(address, strlen(address), address_text));
+		            log_text(id, id ? strlen(id) : 0, id_text),
+		            log_text(address, strlen(address), address_text));
 		return MOSQ_ERR_AUTH;
 	}
 	/* Without a user name it is allow_anonymous that decides, and it does so when nobody else has. */

@@ -1,9 +1,11 @@
 /*
  * auth.h - may this client connect, and as whom.
  *
- * On the bridges' own listener: only with the credential, which is drawn anew at each start of the
- * broker and handed to the bridge processes alone. Everywhere else this version (`auth none`) leaves
- * the decision to the broker's own settings, and only keeps the names of the bridges for the bridges.
+ * The bridges and their sessions come to the bridges' listener with the credential, which is drawn anew at
+ * each start of the broker and handed to the bridge processes alone. Whoever comes there without it has been
+ * tunnelled by a bridge (/mqtt, where that is on) and is an ordinary MQTT client. Of those, there and on
+ * every other listener, this version (`auth none`) leaves the decision to the broker's own settings, and only
+ * keeps the names of the bridges for the bridges.
  */
 #ifndef CHAT_AUTH_H
 #define CHAT_AUTH_H

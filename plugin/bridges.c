@@ -63,6 +63,7 @@ struct bridge {
 static struct {
 	const struct options *options;
 	const char *credential;
+	const char *web_root;
 	char program[PATH_MAX];
 	struct bridge *bridges;
 	size_t count;
@@ -143,9 +144,11 @@ static char *settings_line(size_t index)
 	memcpy(s->topic_root, o->topic_root, sizeof(s->topic_root));
 	memcpy(s->room, o->room, sizeof(s->room));
 	s->fanout_session = o->fanout_session;
+	s->mqtt = o->mqtt;
 	s->language = o->language;
 	memcpy(s->system_sender, o->system_sender, sizeof(s->system_sender));
 	memcpy(s->allowed_origins, o->allowed_origins, sizeof(s->allowed_origins));
+	memcpy(s->trusted_proxies, o->trusted_proxies, sizeof(s->trusted_proxies));
 	s->max_frame_bytes = o->max_frame_bytes;
 	s->header_timeout_ms = o->header_timeout_ms;
 	s->max_sessions = o->max_sessions;
@@ -160,6 +163,9 @@ static char *settings_line(size_t index)
 	s->session_expiry_s = o->session_expiry_s;
 	memcpy(s->device_key, device_key(), DEVICE_KEY_HEX + 1);
 	memcpy(s->history_file, o->history_file, sizeof(s->history_file));
+	memcpy(s->web_root, state.web_root, strlen(state.web_root) + 1);
+	memcpy(s->tls_cert_file, o->tls_cert_file, sizeof(s->tls_cert_file));
+	memcpy(s->tls_key_file, o->tls_key_file, sizeof(s->tls_key_file));
 	line = settings_to_line(s);
 	explicit_bzero(s, sizeof(*s));
 	free(s);
@@ -393,7 +399,8 @@ static bool await(struct bridge *b)
 	return false;
 }
 
-bool bridges_start(const struct options *options, const char *credential, const char *plugin_path)
+bool bridges_start(const struct options *options, const char *credential, const char *plugin_path,
+                   const char *web_root)
 {
 	char reason[LISTENERS_REASON_MAX];
 	uint64_t now = clock_monotonic_ms();
@@ -404,6 +411,7 @@ bool bridges_start(const struct options *options, const char *credential, const 
 	memset(&state, 0, sizeof(state));
 	state.options = options;
 	state.credential = credential;
+	state.web_root = web_root;
 	if (!find_program(plugin_path))
 		return false;
 	state.bridges = calloc(options->bridges, sizeof(*state.bridges));
@@ -459,6 +467,20 @@ static bool all_ended(uint64_t end_ms)
 		if (left == 0 || clock_monotonic_ms() >= end_ms)
 			return left == 0;
 		(void)nanosleep(&pause, NULL);
+	}
+}
+
+void bridges_reload(void)
+{
+	char name[32];
+	size_t i;
+
+	for (i = 0; i < state.count; i++) {
+		const struct bridge *b = &state.bridges[i];
+
+		if (b->state != BRIDGE_WAITING && !send_settings(b))
+			log_line(MOSQ_LOG_WARNING, "%s does not take new settings: it keeps its old ones",
+			         name_of(b, name));
 	}
 }
 

@@ -41,7 +41,6 @@
 
 static struct {
 	const struct options *options;
-	struct schema_limits limits;
 	bool broker_frees_replaced;
 	char scratch[SCHEMA_PAYLOAD_MAX];
 } state;
@@ -59,8 +58,6 @@ struct incoming {
 void messages_start(const struct options *options, bool broker_frees_replaced)
 {
 	state.options = options;
-	state.limits = (struct schema_limits){.max_message_chars = options->max_message_chars,
-	                                      .drop_unknown = options->unknown_fields_drop};
 	state.broker_frees_replaced = broker_frees_replaced;
 }
 
@@ -363,6 +360,8 @@ static bool find_target(struct incoming *in, const struct topic *t, enum chat_er
 int messages_on_message(struct mosquitto_evt_message *ed)
 {
 	const struct options *o = state.options;
+	const struct schema_limits limits = {.max_message_chars = o->max_message_chars,
+	                                     .drop_unknown = o->unknown_fields_drop};
 	struct topic t = topic_parse(o->topic_root, o->topic_root_len, ed->topic, strlen(ed->topic));
 	struct incoming in = {.ed = ed};
 	const struct ref_answer *earlier;
@@ -393,8 +392,8 @@ int messages_on_message(struct mosquitto_evt_message *ed)
 		schema_find_ref(ed->payload, ed->payloadlen, in.ref);
 		return refuse(&in, error, NULL);
 	}
-	error = schema_parse(ed->payload, ed->payloadlen, &state.limits, in.author->who, &in.target,
-	                     state.scratch, sizeof(state.scratch), &m, &fault);
+	error = schema_parse(ed->payload, ed->payloadlen, &limits, in.author->who, &in.target, state.scratch,
+	                     sizeof(state.scratch), &m, &fault);
 	memcpy(in.ref, fault.ref, sizeof(in.ref));
 	if (error != CHAT_OK)
 		return refuse(&in, error, fault.field);

@@ -3,6 +3,7 @@
  */
 #include "options.h"
 
+#include "common/cidr.h"
 #include "common/utf8.h"
 #include "compat.h"
 #include "schema.h"
@@ -85,6 +86,14 @@ static const char *read_fanout(const char *v, struct options *o)
 	return NULL;
 }
 
+static const char *read_mqtt(const char *v, struct options *o)
+{
+	if (strcmp(v, "on") != 0 && strcmp(v, "off") != 0)
+		return "`on` or `off` is expected";
+	o->mqtt = strcmp(v, "on") == 0;
+	return NULL;
+}
+
 static const char *read_other_topics(const char *v, struct options *o)
 {
 	if (strcmp(v, "allow") != 0 && strcmp(v, "defer") != 0)
@@ -153,6 +162,16 @@ static const char *read_allowed_origins(const char *v, struct options *o)
 		if (*end == '\0')
 			return NULL;
 	}
+}
+
+static const char *read_trusted_proxies(const char *v, struct options *o)
+{
+	struct cidr_list list;
+
+	if (strlen(v) > PROXIES_MAX || !cidr_list_parse(v, strlen(v), &list) || list.count == 0)
+		return "addresses or ranges of them are expected, with commas between, such as 127.0.0.1,10.0.0.0/8";
+	memcpy(o->trusted_proxies, v, strlen(v) + 1);
+	return NULL;
 }
 
 static const char *read_max_message_chars(const char *v, struct options *o)
@@ -315,6 +334,43 @@ static const char *read_history_queue_bytes(const char *v, struct options *o)
 	           : "a size from 1m to 1024m is expected, such as 16m";
 }
 
+static const char *read_web_root(const char *v, struct options *o)
+{
+	o->web_off = strcmp(v, "off") == 0;
+	if (o->web_off)
+		return NULL;
+	if (v[0] != '/' || strlen(v) > WEB_ROOT_MAX)
+		return "an absolute path or `off` is expected";
+	memcpy(o->web_root, v, strlen(v) + 1);
+	return NULL;
+}
+
+static const char *read_tls_file(const char *v, char out[TLS_PATH_MAX + 1])
+{
+	if (v[0] != '/' || strlen(v) > TLS_PATH_MAX)
+		return "an absolute path is expected";
+	memcpy(out, v, strlen(v) + 1);
+	return NULL;
+}
+
+static const char *read_tls_cert_file(const char *v, struct options *o)
+{
+	return read_tls_file(v, o->tls_cert_file);
+}
+
+static const char *read_tls_key_file(const char *v, struct options *o)
+{
+	return read_tls_file(v, o->tls_key_file);
+}
+
+static const char *read_chat_config(const char *v, struct options *o)
+{
+	if (v[0] != '/' || strlen(v) >= sizeof(o->chat_config))
+		return "an absolute path is expected";
+	memcpy(o->chat_config, v, strlen(v) + 1);
+	return NULL;
+}
+
 static const struct {
 	const char *name;
 	reader read;
@@ -327,9 +383,11 @@ static const struct {
     {"topic_root", read_topic_root},
     {"room", read_room},
     {"fanout", read_fanout},
+    {"mqtt", read_mqtt},
     {"other_topics", read_other_topics},
     {"auth", read_auth},
     {"allowed_origins", read_allowed_origins},
+    {"trusted_proxies", read_trusted_proxies},
     {"max_message_chars", read_max_message_chars},
     {"max_frame_bytes", read_max_frame_bytes},
     {"header_timeout", read_header_timeout},
@@ -352,6 +410,10 @@ static const struct {
     {"history_messages", read_history_messages},
     {"history_sync", read_history_sync},
     {"history_queue_bytes", read_history_queue_bytes},
+    {"web_root", read_web_root},
+    {"tls_cert_file", read_tls_cert_file},
+    {"tls_key_file", read_tls_key_file},
+    {"chat_config", read_chat_config},
 };
 
 #define KNOWN (sizeof(known) / sizeof(known[0]))
@@ -363,6 +425,7 @@ static const struct options defaults = {
     .bridges = 1,
     .topic_root = "chat",
     .room = "general",
+    .mqtt = true,
     .allowed_origins = "*", /* while authentication is off */
     .max_message_chars = 4000,
     .max_frame_bytes = 64 * 1024,
@@ -416,6 +479,20 @@ static size_t find(const char *name)
 		if (strcmp(known[i].name, name) == 0)
 			break;
 	return i;
+}
+
+bool options_reloadable(const char *name)
+{
+	static const char *const names[] = {
+	    "allowed_origins", "trusted_proxies",       "max_message_chars", "rate_messages",  "rate_connects",
+	    "max_sessions",    "max_sessions_per_user", "outbox_bytes",      "outbox_seconds",
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strcmp(names[i], name) == 0)
+			return true;
+	return false;
 }
 
 /* The known name nearest to a mistyped one, or NULL: the same letters in another case or order. */
@@ -484,6 +561,9 @@ bool options_read(const struct mosquitto_opt *list, int count, struct options *o
 			            "plugin_opt_max_sessions_per_user is larger than plugin_opt_max_sessions");
 		out->max_sessions_per_user = out->max_sessions;
 	}
+	if ((out->tls_cert_file[0] != '\0') != (out->tls_key_file[0] != '\0'))
+		return fail(fault, NULL,
+		            "plugin_opt_tls_cert_file and plugin_opt_tls_key_file are given together or not at all");
 	if (out->sessions_latest && out->bridges > 1)
 		return fail(
 		    fault, NULL,

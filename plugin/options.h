@@ -24,6 +24,7 @@
 enum other_topics { OTHER_UNSET, OTHER_ALLOW, OTHER_DEFER };
 
 struct options {
+	char chat_config[PATH_MAX]; /* "" = none */
 	uint32_t port;
 	char bind_address[BIND_ADDRESS_MAX + 1];
 	char broker_socket[SOCKET_PATH_MAX + 1]; /* "" where no bridge runs and none was given */
@@ -34,9 +35,11 @@ struct options {
 	size_t topic_root_len;
 	char room[ROOM_MAX + 1];
 	bool fanout_session;
+	bool mqtt; /* the bridges tunnel MQTT over WebSocket */
 	enum other_topics other_topics;
 	bool auth_given;                       /* `auth none` was written down */
 	char allowed_origins[ORIGINS_MAX + 1]; /* "*", a list, or "" for none */
+	char trusted_proxies[PROXIES_MAX + 1]; /* a list as of cidr.h, or "" */
 	uint32_t max_message_chars;
 	uint32_t max_frame_bytes;
 	uint32_t header_timeout_ms;
@@ -59,6 +62,10 @@ struct options {
 	uint32_t history_messages;
 	bool history_sync;
 	uint32_t history_queue_bytes;
+	bool web_off;                         /* no page */
+	char web_root[WEB_ROOT_MAX + 1];      /* "" = look for it (web_root.h) */
+	char tls_cert_file[TLS_PATH_MAX + 1]; /* "" = no TLS; both or neither */
+	char tls_key_file[TLS_PATH_MAX + 1];
 };
 
 struct mosquitto_opt;
@@ -69,6 +76,9 @@ struct option_fault {
 	const char *value; /* as written, or NULL */
 	char reason[OPTION_REASON_MAX];
 };
+
+/* May it stand in chat_config and change at a reload? False for names that are not known, too. */
+bool options_reloadable(const char *name);
 
 /* Fills *out from the list that the broker hands to mosquitto_plugin_init. False and *fault filled
  * at the first fault. */

@@ -75,6 +75,7 @@ static int on_reload(int event, void *data, void *userdata)
 	(void)data;
 	(void)userdata;
 	auth_reload();
+	reload_all();
 	return RC_RELOAD_OK;
 }
 

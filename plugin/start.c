@@ -16,6 +16,7 @@
 #include "host.h"
 #include "inflight.h"
 #include "listeners.h"
+#include "live_options.h"
 #include "log.h"
 #include "messages.h"
 #include "notices.h"
@@ -28,6 +29,7 @@
 #include "table.h"
 #include "typing.h"
 #include "users.h"
+#include "web_root.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -38,7 +40,7 @@
 
 static struct {
 	bool started;
-	struct options options;
+	char web_root[WEB_ROOT_MAX + 1]; /* where the page is; "" = there is none */
 } state;
 
 /* What is decided from the options and the broker's configuration together. */
@@ -48,21 +50,41 @@ struct decision {
 	bool defer_control; /* acl.h */
 };
 
-static void log_fault(const struct option_fault *fault, const struct broker_config *config)
+/* config NULL: not known. */
+static void log_fault(const struct live_fault *fault, const struct broker_config *config, int level)
 {
-	const struct config_place *place = fault->name ? broker_config_find(config, fault->name) : NULL;
+	const struct option_fault *o = &fault->option;
+	const struct config_place *place = o->name && config ? broker_config_find(config, o->name) : NULL;
 	char value[LOG_TEXT_MAX];
 
-	if (!fault->name) {
-		log_line(MOSQ_LOG_ERR, "%s", fault->reason);
-		return;
-	}
-	(void)log_text(fault->value ? fault->value : "", fault->value ? strlen(fault->value) : 0, value);
-	if (place)
-		log_line(MOSQ_LOG_ERR, "%s:%u: plugin_opt_%s %s: %s", place->file, place->line, fault->name, value,
-		         fault->reason);
+	(void)log_text(o->value ? o->value : "", o->value ? strlen(o->value) : 0, value);
+	if (fault->file && !o->name)
+		log_line(level, "%s: %s", fault->file, o->reason);
+	else if (fault->file)
+		log_line(level, "%s:%u: %s %s: %s", fault->file, fault->line, o->name, value, o->reason);
+	else if (!o->name)
+		log_line(level, "%s", o->reason);
+	else if (place)
+		log_line(level, "%s:%u: plugin_opt_%s %s: %s", place->file, place->line, o->name, value, o->reason);
 	else
-		log_line(MOSQ_LOG_ERR, "plugin_opt_%s %s: %s", fault->name, value, fault->reason);
+		log_line(level, "plugin_opt_%s %s: %s", o->name, value, o->reason);
+}
+
+/* Whose page it is; a default one may be missing, one that was asked for may not. */
+static bool find_web_root(const char *plugin_path, const struct broker_config *config)
+{
+	const struct options *o = live_options();
+	struct live_fault fault = {.option = {.name = "web_root", .value = o->web_root}};
+
+	memcpy(state.web_root, o->web_root, sizeof(state.web_root));
+	if (o->bridge_off || o->web_off || web_root_find(plugin_path, state.web_root, fault.option.reason))
+		return true;
+	if (o->web_root[0] != '\0') {
+		log_fault(&fault, config, MOSQ_LOG_ERR);
+		return false;
+	}
+	log_line(MOSQ_LOG_WARNING, "%s", fault.option.reason);
+	return true;
 }
 
 static bool check_host(const struct host *host)
@@ -137,9 +159,9 @@ static struct decision decide(const struct options *options, const struct broker
 
 /* The broker takes the soft limit of descriptors as it finds it, which is often 1024: far fewer than the
  * sessions that the options allow. What the system allows beyond is taken here, for the bridges too. */
-static void raise_descriptor_limit(void)
+static void raise_descriptor_limit(const struct options *o)
 {
-	rlim_t sessions = (rlim_t)state.options.bridges * state.options.max_sessions;
+	rlim_t sessions = (rlim_t)o->bridges * o->max_sessions;
 	rlim_t wanted = sessions + OTHER_DESCRIPTORS;
 	struct rlimit limit;
 
@@ -155,13 +177,13 @@ static void raise_descriptor_limit(void)
 		         "at most %llu open files are allowed, but plugin_opt_max_sessions is %u: raise the limit "
 		         "(LimitNOFILE "
 		         "of the systemd unit, ulimit -n)",
-		         (unsigned long long)limit.rlim_cur, (unsigned)state.options.max_sessions);
+		         (unsigned long long)limit.rlim_cur, (unsigned)o->max_sessions);
 }
 
 /* One line that says what was chosen. */
 static void log_start(const struct host *host, const struct decision *d)
 {
-	const struct options *o = &state.options;
+	const struct options *o = live_options();
 	const int v = host->version;
 	const char *others = d->defer          ? "left to acl_file or another plugin"
 	                     : BROKER_LINE_2_1 ? "as without the chat"
@@ -186,8 +208,11 @@ static void log_start(const struct host *host, const struct decision *d)
 		log_line(
 		    MOSQ_LOG_WARNING,
 		    "plugin_opt_bind_address %s is not a loopback address and there is no authentication: whoever "
-		    "reaches it may be anybody",
-		    o->bind_address);
+		    "reaches it may be anybody%s",
+		    o->bind_address,
+		    o->mqtt ? ", and MQTT clients get through /mqtt to all topics of this broker that it gives "
+		              "them (plugin_opt_mqtt off closes that way)"
+		            : "");
 	if (BROKER_LINE_2_1 && d->defer && o->other_topics == OTHER_UNSET)
 		log_line(MOSQ_LOG_NOTICE,
 		         "another plugin is listed before this one: topics outside %s/# need its consent "
@@ -198,7 +223,7 @@ static void log_start(const struct host *host, const struct decision *d)
 /* Only bridges make client ids with it. */
 static bool start_key(const struct broker_config *config)
 {
-	if (state.options.bridge_off || device_key_start(config))
+	if (live_options()->bridge_off || device_key_start(config))
 		return true;
 	log_line(MOSQ_LOG_ERR, "the system gives no random numbers");
 	return false;
@@ -207,12 +232,12 @@ static bool start_key(const struct broker_config *config)
 /* What has been started must be stopped by the caller. */
 static bool start_parts(const struct host *host, const struct decision *d)
 {
-	const struct options *o = &state.options;
+	const struct options *o = live_options();
 
 	table_key_draw();
 	presence_start(o);
 	farewells_start(o);
-	users_start(o->rate_messages);
+	users_limit(o->rate_messages);
 	notices_start(o);
 	sync_start(o);
 	messages_start(o, host->frees_replaced);
@@ -232,14 +257,14 @@ static bool start_parts(const struct host *host, const struct decision *d)
 	acks_start(o->history_file[0] != '\0' && o->history_sync);
 	log_start(host, d);
 	if (!o->bridge_off)
-		raise_descriptor_limit();
-	return o->bridge_off || bridges_start(o, auth_credential(), host->plugin_path);
+		raise_descriptor_limit(o);
+	return o->bridge_off || bridges_start(o, auth_credential(), host->plugin_path, state.web_root);
 }
 
 bool start_all(const struct mosquitto_opt *options, int count)
 {
 	struct broker_config *config;
-	struct option_fault fault;
+	struct live_fault fault;
 	struct decision d;
 	struct host *host;
 	bool ok = false;
@@ -255,24 +280,41 @@ bool start_all(const struct mosquitto_opt *options, int count)
 		goto out;
 	}
 	host_learn(host);
-	ok = options_read(options, count, &state.options, &fault);
-	broker_config_read(host->plugin_path, state.options.broker_socket, config);
+	ok = live_options_start(options, count, &fault);
+	broker_config_read(host->plugin_path, live_options()->broker_socket, config);
 	if (!ok) {
-		log_fault(&fault, config);
+		log_fault(&fault, config, MOSQ_LOG_ERR);
 		goto out;
 	}
-	ok = check_host(host) && check_config(config, &state.options);
+	ok = check_host(host) && check_config(config, live_options()) && find_web_root(host->plugin_path, config);
 	if (!ok)
 		goto out;
-	d = decide(&state.options, config);
+	d = decide(live_options(), config);
 	state.started = true;
 	ok = start_key(config) && start_parts(host, &d);
 	if (!ok)
 		stop_all();
 out:
+	if (!ok)
+		live_options_stop();
 	free(config);
 	free(host);
 	return ok;
+}
+
+void reload_all(void)
+{
+	const struct options *o = live_options();
+	struct live_fault fault;
+
+	if (!live_options_reload(&fault)) {
+		log_fault(&fault, NULL, MOSQ_LOG_ERR);
+		log_line(MOSQ_LOG_ERR, "nothing of chat_config has been taken over: the last good settings stay");
+	} else if (o->chat_config[0] != '\0') {
+		log_line(MOSQ_LOG_NOTICE, "%s has been read again", o->chat_config);
+	}
+	users_limit(o->rate_messages);
+	bridges_reload(); /* in any case: certificates are read again */
 }
 
 void stop_all(void)
@@ -298,5 +340,6 @@ void stop_all(void)
 	users_stop();
 	presence_stop();
 	farewells_stop();
+	live_options_stop();
 	log_reset();
 }

@@ -24,7 +24,7 @@ static struct {
 	struct value_rate rate;
 } state;
 
-void users_start(struct value_rate rate)
+void users_limit(struct value_rate rate)
 {
 	state.rate = rate;
 }

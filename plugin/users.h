@@ -18,8 +18,8 @@
 
 struct user; /* private; stays where it is as long as it has live clients */
 
-/* The limit of all; per_second 0 = none. */
-void users_start(struct value_rate rate);
+/* The limit of all from now on; per_second 0 = none. */
+void users_limit(struct value_rate rate);
 
 /* Frees everything; no live clients may be left. */
 void users_stop(void);

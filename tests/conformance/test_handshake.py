@@ -85,15 +85,20 @@ def test_accepted(ask, change):
     assert "sec-websocket-protocol" not in headers
 
 
+def test_a_later_version_of_http_1(ask):
+    """RFC 9110 2.5: understood as the latest that is known."""
+    expect_accepted(ask(request(version="HTTP/1.2")))
+
+
 def test_a_protocol_that_is_known(ask):
     headers = expect_accepted(ask(request([("Sec-WebSocket-Protocol", "bearer, abc.def.ghi")])))
     assert headers["sec-websocket-protocol"] == "bearer"
 
 
 @pytest.mark.parametrize("status, how", [
-    (405, dict(method="POST")), (405, dict(method="PUT")), (405, dict(method="HEAD")), (405, dict(method="DELETE")),
-    (405, dict(method="get")), (405, dict(method="CONNECT")), (405, dict(method="OPTIONS")),
-    (400, dict(version="HTTP/1.0")), (505, dict(version="HTTP/0.9")), (505, dict(version="HTTP/2.0")), (505, dict(version="HTTP/1.2")),
+    (405, dict(method="POST")), (405, dict(method="PUT")), (426, dict(method="HEAD")), (405, dict(method="DELETE")),
+    (405, dict(method="get")), (405, dict(method="CONNECT")),
+    (426, dict(version="HTTP/1.0")), (505, dict(version="HTTP/0.9")), (505, dict(version="HTTP/2.0")),
     (400, dict(version="http/1.1")), (400, dict(version="HTTP/1.11")), (400, dict(version="HTTP/11")), (400, dict(version="ICY")),
     (400, dict(drop=["Host"])), (400, dict(change=[("Host", "a"), ("Host", "b")])),
     (426, dict(drop=["Upgrade"])), (426, dict(drop=["Connection"])), (426, dict(change=[("Upgrade", "h2c")])),
@@ -115,20 +120,20 @@ def test_a_protocol_that_is_known(ask):
     (400, dict(change=[("Bad Name", "x")])), (400, dict(change=[("Name ", "x")])), (400, dict(change=[("X", "a\0b")])),
     (400, dict(change=[("X", "a\rb")])), (400, dict(change=[("X", "y\r\n folded")])),
     (431, dict(change=[("Cookie", "x" * 17000)])), (431, dict(change=[("X-%d" % n, "y") for n in range(200)])),
-    (404, dict(path="/")), (404, dict(path="/ws")), (404, dict(path="/nothing")), (400, dict(path="")), (400, dict(path="/ws/a b")),
+    (404, dict(path="/wsx")), (404, dict(path="/ws")), (404, dict(path="/nothing")), (400, dict(path="")), (400, dict(path="/ws/a b")),
 ], ids=lambda x: str(x)[:70])
 def test_refused(ask, status, how):
     """By plain HTTP, with a body in JSON, and never by an upgrade."""
     answer, headers, body = ask(request(**how))
     assert answer == status, (answer, headers, body)
-    assert headers["connection"].lower() == "close"
+    assert headers["connection"].lower() == ("close, upgrade" if status == 426 else "close")
     if status == 426:
         assert headers["upgrade"].lower() == "websocket"
         assert headers["sec-websocket-version"] == "13"
 
 
 @pytest.mark.parametrize("data, status", [
-    (b"GET / HTTP/1.1\nHost: x\n\n", 400), (b"\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n", 400), (b"\0\0\0\0\r\n\r\n", 400),
+    (b"GET / HTTP/1.1\nHost: x\n\n", 400), (b"\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n", 400), (b"\0\0\0\0\r\n\r\n", 400),
     (b"GET\r\n\r\n", 400), (b"GET  / HTTP/1.1\r\n\r\n", 400), (b"GET / HTTP/1.1 \r\nHost: x\r\n\r\n", 400),
     (b"GET / HTTP/1.1\r\nHost : x\r\n\r\n", 400), (b"GET / HTTP/1.1\r\n: x\r\n\r\n", 400), (b"GET / HTTP/1.1\r\nHost\r\n\r\n", 400),
     (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505), (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", 400),
@@ -164,5 +169,5 @@ def test_frames_in_the_packet_of_the_request(connect, cut):
 def test_two_requests_on_a_connection(ask):
     """Every answer ends its connection; the second request is not read."""
     status, headers, body = ask(request(drop=["Upgrade"]) + request())
-    assert status == 426 and headers["connection"].lower() == "close"
+    assert status == 426 and headers["connection"].lower() == "close, upgrade"
     assert b"101" not in body

@@ -41,6 +41,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		MUST(memcmp(bytes + head.size - 4, "\r\n\r\n", 4) == 0);
 		for (size_t i = 0; i < sizeof spans / sizeof *spans; i++)
 			check_span(spans[i], bytes, head.size);
+		check_span(head.if_none_match, bytes, head.size);
+		MUST(head.forwarded_count <= HTTP_FORWARDED_MAX);
+		for (size_t i = 0; i < head.forwarded_count; i++)
+			check_span(head.forwarded_for[i], bytes, head.size);
 		MUST(!head.upgrade_websocket || !head.upgrade_other);
 		/* what follows the head has no say */
 		struct http_head alone;

@@ -318,7 +318,7 @@ static void start(uint8_t how)
 	options.unknown_fields_drop = (how & 1) != 0;
 	options.bridge_off = true;
 	presence_start(&options);
-	users_start((struct value_rate){0, 0});
+	users_limit((struct value_rate){0, 0});
 	notices_start(&options);
 	acks_start(false);
 	sync_start(&options);

@@ -347,7 +347,7 @@ def _cpu(pid):
 def test_connections_that_say_nothing(brokers):
     """Idle TCP connections are given up after header_timeout and keep nobody out."""
     chat = brokers(options={"header_timeout": "1s"})
-    idle = [socket.create_connection(("127.0.0.1", chat.ws_port)) for _ in range(100)]
+    idle = [chat.connect() for _ in range(100)]
     alice = chat.ws(A)
     for sock in idle:
         sock.settimeout(8)

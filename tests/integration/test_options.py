@@ -13,8 +13,8 @@ from harness.dialogue import wait_for
 A, B = "alice@example.com", "bob@example.com"
 
 NOT_IN_THIS_VERSION = [
-    "token_key_file", "token_jwks_file", "token_issuer", "token_audience", "token_email_claim", "tls_cert_file",
-    "tls_key_file", "peers", "metrics", "web_root", "chat_config", "trusted_proxies",
+    "token_key_file", "token_jwks_file", "token_issuer", "token_audience", "token_email_claim",
+    "peers", "metrics",
 ]
 
 
@@ -53,12 +53,14 @@ def test_the_line_is_named(brokers):
     ("topic_root", "#"), ("topic_root", "chat/"), ("topic_root", "/chat"), ("topic_root", "a//b"),
     ("topic_root", "$SYS"), ("topic_root", "a+b"), ("topic_root", "x" * 65), ("topic_root", "a b"),
     ("room", "General"), ("room", "x" * 65), ("room", "a/b"), ("room", "a b"),
+    ("mqtt", "yes"), ("mqtt", "On"), ("mqtt", "/mqtt"),
     ("fanout", "all"), ("fanout", "Shared"), ("fanout", "shared session"),
     ("other_topics", "deny"), ("other_topics", "yes"),
     ("auth", "token"), ("auth", "broker"), ("auth", "None"), ("auth", "off"),
     ("allowed_origins", "chat.example.com"), ("allowed_origins", "https://a.example/path"),
     ("allowed_origins", "https://a.example,"), ("allowed_origins", "https://*.example.com"),
     ("allowed_origins", "*,https://a.example"),
+    ("trusted_proxies", "none"), ("trusted_proxies", "10.0.0.1/8"), ("trusted_proxies", "10.0.0.0/8,"),
     ("max_message_chars", "0"), ("max_message_chars", "-5"), ("max_message_chars", "4000chars"),
     ("max_frame_bytes", "0"), ("max_frame_bytes", "64kb"), ("max_frame_bytes", "1g"), ("max_frame_bytes", "99999999m"),
     ("header_timeout", "5"), ("header_timeout", "5x"), ("header_timeout", "0s"), ("header_timeout", "-1s"),
@@ -83,7 +85,10 @@ def test_the_line_is_named(brokers):
     ("history_days", "30"), ("history_days", "0d"), ("history_days", "month"), ("history_days", "-1d"),
     ("history_messages", "0"), ("history_messages", "all"), ("history_messages", "-1"), ("history_messages", "1g"),
     ("history_messages", "99999999m"), ("history_sync", "yes"), ("history_sync", "ON"), ("history_sync", "full"),
+    ("tls_cert_file", "cert.pem"), ("tls_key_file", "key.pem"), ("tls_key_file", "none"),
+    ("chat_config", "chat.conf"), ("chat_config", "off"),
     ("history_queue_bytes", "1k"), ("history_queue_bytes", "2g"), ("history_queue_bytes", "16mb"),
+    ("web_root", "web"), ("web_root", "./web"), ("web_root", "on"),
 ])
 def test_malformed_values(brokers, option, value):
     refuses(brokers, option, value)
@@ -149,6 +154,8 @@ def test_an_open_address_is_warned_of(brokers):
     broker = brokers(options={"bind_address": "0.0.0.0"})
     broker.wait_log(r"(?i)0\.0\.0\.0.*authentication|authentication.*0\.0\.0\.0|bind_address")
     broker.ws(A)
+    broker.wait_log(r"bind_address 0\.0\.0\.0 .* /mqtt .*plugin_opt_mqtt off")
+    assert "/mqtt" not in brokers(options={"bind_address": "0.0.0.0", "mqtt": "off"}).log()
     quiet = brokers()
     assert not re.search(r"(?i)bind_address", quiet.log())
 

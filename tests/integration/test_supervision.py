@@ -394,3 +394,12 @@ def test_other_children_of_the_broker_are_not_touched(brokers):
     wait_for(lambda: len(broker.bridge_pids()) == 1, "the sleep ended")
     broker.mqtt(B).send({"message": "hi"})
     alice.expect_message("hi", B)
+
+
+def test_a_bridge_has_given_up_rights(chat):
+    """Nothing behind the public port gains rights by what it starts, and no core file holds the credential."""
+    [pid] = chat.bridge_pids()
+    with open("/proc/%d/status" % pid) as f:
+        assert re.search(r"^NoNewPrivs:\s+1$", f.read(), re.M)
+    with open("/proc/%d/limits" % pid) as f:
+        assert re.search(r"^Max core file size\s+0\s+0\s", f.read(), re.M)

@@ -335,13 +335,29 @@ def test_reserved_names_are_refused(broker, version, user, client_id):
         broker.mqtt(A, version, client_id=name).alive()
 
 
-def test_the_internal_listener_lets_nobody_in(broker):
+def test_the_internal_listener_lets_nobody_in_without_mqtt(brokers):
+    broker = brokers(bridge=False, options={"mqtt": "off"})
     for user, client_id in ((A, "mine"), (None, "mine"), (A, "ws-1"), ("$chat-bridge", "chat-bridge-0")):
         for password in (None, "", "0" * 64, "f" * 63, "f" * 65):
             if user is None and password is not None:
                 continue
             code = broker.mqtt_refused(user, client_id=client_id, password=password, unix=broker.socket_path)
             assert code == 0x87
+    broker.wait_log("refused client .*: this listener is for the chat's own bridges")
+
+
+def test_reserved_names_are_refused_on_the_internal_listener_too(broker):
+    """With mqtt on (the default) it takes ordinary clients, as they come out of a tunnel."""
+    for user, client_id in ((A, "ws-1"), (None, "ws-1"), ("$chat-bridge", "chat-bridge-0"), (A, "chat-bridge-0"),
+                            ("$chat-bridge", "mine")):
+        for password in (None, "", "0" * 64, "f" * 63, "f" * 65):
+            if user is None and password is not None:
+                continue
+            code = broker.mqtt_refused(user, client_id=client_id, password=password, unix=broker.socket_path)
+            assert code == 0x87
+    broker.wait_log("chat: (?=.*refused).*ws-1")
+    broker.mqtt(A, client_id="mine", password="0" * 64, unix=broker.socket_path).alive()
+    assert "0000000000" not in broker.log()
 
 
 def test_assigned_client_ids_work(broker):

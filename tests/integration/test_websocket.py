@@ -66,7 +66,7 @@ def test_frames_in_the_same_packet_as_the_upgrade(chat):
     frame = session.frame(1, b'{"message":"eager"}')
     head = ("GET /ws/%s HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n" % B).encode()
-    with socket.create_connection(("127.0.0.1", chat.ws_port)) as raw:
+    with chat.connect() as raw:
         raw.sendall(head + frame + frame)
         reader.expect_message("eager", B)
         reader.expect_message("eager", B)

@@ -34,6 +34,8 @@ static void the_whole_table(void **state)
 			assert_true(strlen(text) > 0);
 			assert_true(utf8_valid(text, strlen(text), NULL));
 		}
+		assert_string_not_equal(chat_error_text((enum chat_error)e, CHAT_ENGLISH),
+		                        chat_error_text((enum chat_error)e, CHAT_SPANISH));
 	}
 }
 

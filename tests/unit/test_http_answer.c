@@ -38,7 +38,8 @@ static void a_body_of_its_own(void **state)
 {
 	(void)state;
 	struct http_answer a = {.status = &http_ok, .body = some_body};
-	const char *whole = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1234567\r\n"
+	const char *whole = "HTTP/1.1 200 OK\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\nContent-Type: "
+	                    "application/json\r\nContent-Length: 1234567\r\n"
 	                    "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"
 	                    "Connection: close\r\n\r\n";
 	assert_string_equal(format(&a, 1234567), whole);
@@ -47,6 +48,30 @@ static void a_body_of_its_own(void **state)
 	a.content_type = "text/plain; version=0.0.4";
 	assert_non_null(strstr(format(&a, 0), "\r\nContent-Type: text/plain; version=0.0.4\r\n"
 	                                      "Content-Length: 0\r\n"));
+}
+
+static void fields_of_its_own(void **state)
+{
+	(void)state;
+	struct http_answer a = {.status = &http_ok,
+	                        .body = some_body,
+	                        .content_type = "text/css",
+	                        .fields = "ETag: \"x\"\r\nCache-Control: no-cache\r\n",
+	                        .now = 1793000000};
+	const char *text = format(&a, 7);
+	assert_string_equal(text,
+	                    "HTTP/1.1 200 OK\r\nDate: Mon, 26 Oct 2026 07:33:20 GMT\r\nContent-Type: text/css\r\n"
+	                    "Content-Length: 7\r\nETag: \"x\"\r\nCache-Control: no-cache\r\n"
+	                    "X-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n");
+	a.status = &http_not_modified; /* no body, and nothing that is said of one */
+	a.body = NULL;
+	text = format(&a, 0);
+	assert_non_null(strstr(text, "HTTP/1.1 304 Not Modified\r\n"));
+	assert_non_null(strstr(text, "\r\nETag: \"x\"\r\nCache-Control: no-cache\r\n"));
+	assert_null(strstr(text, "Content-Length"));
+	assert_null(strstr(text, "Content-Type:"));
+	assert_null(strstr(text, "no-store"));
+	assert_string_equal(strstr(text, "\r\n\r\n"), "\r\n\r\n");
 }
 
 static void an_error(void **state)
@@ -65,6 +90,16 @@ static void an_error(void **state)
 	text = format(&a, 0);
 	assert_non_null(strstr(text, length));
 	assert_string_equal(strstr(text, "\r\n\r\n"), "\r\n\r\n");
+}
+
+static void what_426_says(void **state)
+{
+	(void)state;
+	struct http_answer a = {.status = &http_upgrade_required};
+	const char *text = format(&a, 0);
+	assert_non_null(strstr(text, "\r\nUpgrade: websocket\r\n"));
+	assert_non_null(strstr(text, "\r\nConnection: close, Upgrade\r\n"));
+	assert_non_null(strstr(text, "\r\nSec-WebSocket-Version: 13\r\n"));
 }
 
 static void nothing_about_origins(void **state)
@@ -162,7 +197,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_body_of_its_own),
+	    cmocka_unit_test(fields_of_its_own),
 	    cmocka_unit_test(an_error),
+	    cmocka_unit_test(what_426_says),
 	    cmocka_unit_test(nothing_about_origins),
 	    cmocka_unit_test(any_origin),
 	    cmocka_unit_test(listed_origins),

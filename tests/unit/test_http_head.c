@@ -1,10 +1,13 @@
 /* test_http_head.c - the request head parser against every input it can get */
 #include "bridge/http_head.h"
 
+#include "tests/unit/guarded.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -106,6 +109,43 @@ static void reads_the_fields(void **state)
 	assert_false(head.upgrade_websocket); /* Connection does not name it */
 }
 
+/* The client's order decides, and only what is spelt as we would answer: a page compares exactly. */
+static void picks_from_a_list(void **state)
+{
+	(void)state;
+	static const char *const names[] = {"mqtt", "mqttv3.1", NULL};
+	static const struct {
+		const char *list, *picked;
+	} cases[] = {
+	    {"mqtt", "mqtt"},
+	    {"mqttv3.1", "mqttv3.1"},
+	    {"mqttv3.1, mqtt", "mqttv3.1"},
+	    {" x ,\tmqtt\t", "mqtt"},
+	    {",,mqtt", "mqtt"},
+	    {"a,b,c,mqttv3.1,", "mqttv3.1"},
+	    {"MQTT", NULL},
+	    {"mqttv3", NULL},
+	    {"mqttv3.10", NULL},
+	    {"mqtt mqtt", NULL},
+	    {"", NULL},
+	    {",", NULL},
+	    {"MQTT,mqttv3.1", "mqttv3.1"},
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		size_t len = strlen(cases[i].list);
+		char *list = malloc(len > 0 ? len : 1); /* no NUL behind it */
+		assert_non_null(list);
+		memcpy(list, cases[i].list, len);
+		const char *picked = http_list_first((struct http_span){list, len}, names);
+		free(list);
+		if (cases[i].picked == NULL)
+			assert_null(picked);
+		else
+			assert_string_equal(picked, cases[i].picked);
+	}
+	assert_null(http_list_first((struct http_span){NULL, 0}, names));
+}
+
 static void refuses_what_is_malformed(void **state)
 {
 	(void)state;
@@ -147,7 +187,7 @@ static void refuses_what_is_malformed(void **state)
 		if (parse(bad[i]) != HTTP_HEAD_BAD)
 			fail_msg("accepted: %s", bad[i]);
 	assert_int_equal(parse("GET / HTTP/2.0\r\n\r\n"), HTTP_HEAD_VERSION);
-	assert_int_equal(parse("GET / HTTP/1.7\r\n\r\n"), HTTP_HEAD_VERSION);
+	assert_int_equal(parse("GET / HTTP/0.9\r\n\r\n"), HTTP_HEAD_VERSION);
 	struct http_head head;
 	assert_int_equal(parse_guarded("GET / HTTP/1.1\r\nHost: \0\r\n\r\n", 28, &head, NULL), HTTP_HEAD_BAD);
 }
@@ -209,13 +249,178 @@ static void decodes_once(void **state)
 	assert_int_equal(http_percent_decode("", 0, out), 0);
 }
 
+static void finds_a_tag(void **state)
+{
+	(void)state;
+	static const char *const there[] = {
+	    "\"x\"",
+	    "W/\"x\"",
+	    "*",
+	    "\"a\", \"x\"",
+	    "\"a\",\"x\",\"b\"",
+	    ", ,\t\"x\"",
+	    "W/\"a,b\" , W/\"x\"",
+	    "\"\",\"x\"",
+	    "\"x\" , broken",
+	};
+	static const char *const not_there[] = {
+	    "",
+	    "x",
+	    "\"x",
+	    "x\"",
+	    "\"",
+	    "W/",
+	    "W",
+	    "w/\"x\"",
+	    "\"X\"",
+	    "\"xx\"",
+	    "\"*\"",
+	    "* ",
+	    "*, \"y\"",
+	    "\"a\" \"x\"",
+	    "\"a\"\"x\"",
+	    "broken, \"x\"",
+	    "\"a b\", \"x\"",
+	    "W/x",
+	    "W /\"x\"",
+	    ",",
+	    "\"W/\"x\"\"",
+	};
+	for (size_t i = 0; i < sizeof there / sizeof there[0]; i++) {
+		char *text = guarded_text(0, there[i]);
+		assert_true(http_etag_listed((struct http_span){text, strlen(there[i])}, "\"x\""));
+	}
+	for (size_t i = 0; i < sizeof not_there / sizeof not_there[0]; i++) {
+		char *text = guarded_text(0, not_there[i]);
+		assert_false(http_etag_listed((struct http_span){text, strlen(not_there[i])}, "\"x\""));
+	}
+	assert_false(http_etag_listed((struct http_span){NULL, 0}, "\"x\""));
+
+	struct http_head head;
+	const char *text = "GET / HTTP/1.1\r\nHost: a\r\nif-none-match: \"x\"\r\nIf-None-Match: \"y\"\r\n\r\n";
+	assert_int_equal(parse_guarded(text, strlen(text), &head, NULL), HTTP_HEAD_DONE);
+	assert_span(head.if_none_match, "\"x\"");
+}
+
+static void understands_later_minor_versions(void **state)
+{
+	(void)state;
+	struct http_head head;
+	const char *text = "GET / HTTP/1.7\r\nHost: a\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n";
+	assert_int_equal(parse_guarded(text, strlen(text), &head, NULL), HTTP_HEAD_DONE);
+	assert_int_equal(head.minor, 1);
+	assert_true(head.upgrade_websocket);
+	assert_int_equal(parse("GET / HTTP/1.7\r\n\r\n"), HTTP_HEAD_BAD); /* it needs a Host as 1.1 does */
+	text = "GET / HTTP/1.0\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n";
+	assert_int_equal(parse_guarded(text, strlen(text), &head, NULL), HTTP_HEAD_DONE);
+	assert_false(head.upgrade_websocket);
+}
+
+static void one_empty_line_before(void **state)
+{
+	(void)state;
+	struct http_head head;
+	assert_int_equal(parse_guarded("\r\n" UPGRADE, strlen(UPGRADE) + 2, &head, NULL), HTTP_HEAD_DONE);
+	assert_span(head.method, "GET");
+	assert_int_equal(head.size, strlen(UPGRADE) + 2);
+	for (size_t n = 0; n < strlen(UPGRADE) + 2; n++)
+		assert_int_equal(parse_guarded("\r\n" UPGRADE, n, &head, NULL), HTTP_HEAD_PARTIAL);
+	assert_int_equal(parse("\r\n\r\n" UPGRADE), HTTP_HEAD_BAD);
+}
+
+static void forms_of_the_target(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *line, *target; /* NULL: refused */
+	} cases[] = {
+	    {"GET /a?b", "/a?b"},
+	    {"GET //a", "//a"},
+	    {"GET http://h/a?b", "/a?b"},
+	    {"GET HTTPS://h:1/a", "/a"},
+	    {"GET http://h", ""},
+	    {"GET http://h?b", "?b"},
+	    {"GET http://[::1]/", "/"},
+	    {"OPTIONS *", "*"},
+	    {"OPTIONS http://h", ""},
+	    {"CONNECT h:443", "h:443"},
+	    {"GET *", NULL},
+	    {"OPTIONS **", NULL},
+	    {"GET a", NULL},
+	    {"GET h:443", NULL},
+	    {"GET ?a", NULL},
+	    {"GET http://", NULL},
+	    {"GET http:///a", NULL},
+	    {"GET http://:80/", NULL},
+	    {"GET http://u@h/", NULL},
+	    {"GET http://h:p/", NULL},
+	    {"GET http:/h", NULL},
+	    {"GET ws://h/", NULL},
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		char text[128];
+		struct http_head head;
+		int n = snprintf(text, sizeof text, "%s HTTP/1.1\r\nHost: a\r\n\r\n", cases[i].line);
+		enum http_head_result result = parse_guarded(text, (size_t)n, &head, NULL);
+		if ((result == HTTP_HEAD_DONE) != (cases[i].target != NULL))
+			fail_msg("%s: %d", cases[i].line, (int)result);
+		if (cases[i].target != NULL)
+			assert_span(head.target, cases[i].target);
+	}
+}
+
+static void hosts(void **state)
+{
+	(void)state;
+	static const char *const fine[] = {
+	    "",         "a",           "a:80",     "a:",    "127.0.0.1:8000", "[::1]",
+	    "[::1]:80", "[::1.2.3.4]", "a-b_c.d~", "a%20b", "!$&'()*+,;=",    ":80"};
+	static const char *const bad[] = {"a b",    "a/b",    "u@a", "a:80x",    "a:80:80", "[::1",
+	                                  "[::1]x", "[::1]]", "[",   "[g]",      "a%2",     "a%",
+	                                  "a%zz",   "a?b",    "a#b", "\xc3\xb1", "a[",      "http://a"};
+	char text[128];
+	for (size_t i = 0; i < sizeof fine / sizeof fine[0]; i++) {
+		(void)snprintf(text, sizeof text, "GET / HTTP/1.1\r\nHost: %s\r\n\r\n", fine[i]);
+		if (parse(text) != HTTP_HEAD_DONE)
+			fail_msg("refused: %s", fine[i]);
+	}
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+		(void)snprintf(text, sizeof text, "GET / HTTP/1.0\r\nHost: %s\r\n\r\n", bad[i]);
+		if (parse(text) != HTTP_HEAD_BAD)
+			fail_msg("accepted: %s", bad[i]);
+	}
+}
+
+static void what_was_read_before_the_fault(void **state)
+{
+	(void)state;
+	struct http_head head;
+	const char *text = "HEAD / HTTP/1.1\r\nOrigin: o\r\nno colon\r\n\r\n";
+	assert_int_equal(parse_guarded(text, strlen(text), &head, NULL), HTTP_HEAD_BAD);
+	assert_span(head.method, "HEAD");
+	assert_span(head.origin, "o");
+	text = "nonsense\r\n\r\n";
+	assert_int_equal(parse_guarded(text, strlen(text), &head, NULL), HTTP_HEAD_BAD);
+	assert_null(head.method.at);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(reads_an_upgrade), cmocka_unit_test(waits_at_every_length),
-	    cmocka_unit_test(reads_the_fields), cmocka_unit_test(refuses_what_is_malformed),
-	    cmocka_unit_test(bounds_the_head),  cmocka_unit_test(survives_anything),
+	    cmocka_unit_test(reads_an_upgrade),
+	    cmocka_unit_test(waits_at_every_length),
+	    cmocka_unit_test(reads_the_fields),
+	    cmocka_unit_test(refuses_what_is_malformed),
+	    cmocka_unit_test(bounds_the_head),
+	    cmocka_unit_test(survives_anything),
+	    cmocka_unit_test(picks_from_a_list),
 	    cmocka_unit_test(decodes_once),
+	    cmocka_unit_test(finds_a_tag),
+	    cmocka_unit_test(understands_later_minor_versions),
+	    cmocka_unit_test(one_empty_line_before),
+	    cmocka_unit_test(forms_of_the_target),
+	    cmocka_unit_test(hosts),
+	    cmocka_unit_test(what_was_read_before_the_fault),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -45,9 +45,11 @@ static struct bridge_settings sample(void)
 	    .topic_root = "my/chat",
 	    .room = "general",
 	    .fanout_session = true,
+	    .mqtt = true,
 	    .language = CHAT_SPANISH,
 	    .system_sender = "Sistema ñ",
 	    .allowed_origins = "https://x.org,http://localhost:3000",
+	    .trusted_proxies = "10.0.0.0/8, ::1",
 	    .max_frame_bytes = 65536,
 	    .header_timeout_ms = 5000,
 	    .max_sessions = 10000,
@@ -62,6 +64,9 @@ static struct bridge_settings sample(void)
 	    .session_expiry_s = 300,
 	    .device_key = HEX64,
 	    .history_file = "/var/lib/mosquitto/chat.db",
+	    .web_root = "/usr/share/mosquitto-chat/web",
+	    .tls_cert_file = "/etc/ssl/chat.pem",
+	    .tls_key_file = "/etc/chat.key",
 	};
 }
 
@@ -74,9 +79,11 @@ static void assert_same(const struct bridge_settings *a, const struct bridge_set
 	assert_string_equal(a->topic_root, b->topic_root);
 	assert_string_equal(a->room, b->room);
 	assert_int_equal(a->fanout_session, b->fanout_session);
+	assert_int_equal(a->mqtt, b->mqtt);
 	assert_int_equal(a->language, b->language);
 	assert_string_equal(a->system_sender, b->system_sender);
 	assert_string_equal(a->allowed_origins, b->allowed_origins);
+	assert_string_equal(a->trusted_proxies, b->trusted_proxies);
 	assert_int_equal(a->max_frame_bytes, b->max_frame_bytes);
 	assert_int_equal(a->header_timeout_ms, b->header_timeout_ms);
 	assert_int_equal(a->max_sessions, b->max_sessions);
@@ -87,6 +94,12 @@ static void assert_same(const struct bridge_settings *a, const struct bridge_set
 	assert_int_equal(a->ping_timeout_ms, b->ping_timeout_ms);
 	assert_int_equal(a->connect_rate, b->connect_rate);
 	assert_int_equal(a->connect_burst, b->connect_burst);
+	assert_int_equal(a->sessions_latest, b->sessions_latest);
+	assert_int_equal(a->session_expiry_s, b->session_expiry_s);
+	assert_string_equal(a->device_key, b->device_key);
+	assert_string_equal(a->history_file, b->history_file);
+	assert_string_equal(a->tls_cert_file, b->tls_cert_file);
+	assert_string_equal(a->tls_key_file, b->tls_key_file);
 }
 
 static bool read_line(const char *line, size_t n, struct bridge_settings *out, const char **why)
@@ -170,6 +183,7 @@ static void there_and_back(void **state)
 	(void)state;
 	there_and_back_with(&s);
 	s.fanout_session = false;
+	s.mqtt = false;
 	s.language = CHAT_ENGLISH;
 	s.connect_rate = 0;
 	s.connect_burst = 0;
@@ -217,13 +231,13 @@ static void not_settings(void **state)
 static void behind_the_line(void **state)
 {
 	(void)state;
-	accepted("chat.db\"}\n", "chat.db\"}\n");
-	accepted("chat.db\"}\n", "chat.db\"}");
-	refused("chat.db\"}\n", "chat.db\"}\n\n", "no JSON object");
-	refused("chat.db\"}\n", "chat.db\"} \n", "no JSON object");
-	refused("chat.db\"}\n", "chat.db\"}x", "no JSON object");
-	refused("chat.db\"}\n", "chat.db\"}{}\n", "no JSON object");
-	refused("chat.db\"}\n", "chat.db\"", "no JSON object");
+	accepted("chat.key\"}\n", "chat.key\"}\n");
+	accepted("chat.key\"}\n", "chat.key\"}");
+	refused("chat.key\"}\n", "chat.key\"}\n\n", "no JSON object");
+	refused("chat.key\"}\n", "chat.key\"} \n", "no JSON object");
+	refused("chat.key\"}\n", "chat.key\"}x", "no JSON object");
+	refused("chat.key\"}\n", "chat.key\"}{}\n", "no JSON object");
+	refused("chat.key\"}\n", "chat.key\"", "no JSON object");
 }
 
 static void versions(void **state)

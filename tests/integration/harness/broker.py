@@ -14,6 +14,8 @@ import time
 
 from .dialogue import FACTOR, MARKER, TIMEOUT, wait_for
 from .paho import Paho
+from .tls import EVERYWHERE, Certificate
+from .tunnel import Tunnel
 from .websocket import RawWs, Ws, read_answer
 from .wire import Mqtt, Refused, topic_level
 
@@ -113,9 +115,10 @@ def mosquitto_version():
 
 class Broker:
     """bridge=False runs the plugin alone. options: plugin_opt_* (None leaves a default out).
-    lines: further lines of mosquitto.conf before the listeners; plugin_lines: after the options."""
+    lines: further lines of mosquitto.conf before the listeners; plugin_lines: after the options.
+    tls: a Certificate, with which the port speaks TLS."""
 
-    def __init__(self, bridge=True, options=None, lines=(), plugin_lines=(), command=None, plugin=PLUGIN):
+    def __init__(self, bridge=True, options=None, lines=(), plugin_lines=(), command=None, plugin=PLUGIN, tls=None):
         self.folder = tempfile.mkdtemp(prefix="chat-")
         self.mqtt_port = free_port()
         self.ws_port = free_port()
@@ -131,6 +134,8 @@ class Broker:
             "rate_messages": "off",
             "rate_connects": "off",
         }
+        self.tls = tls or (Certificate.shared() if EVERYWHERE and bridge else None)
+        self.options.update(self.tls.options if self.tls else {})
         self.options.update(options or {})
         self.ws_port = int(self.options["port"]) if str(self.options["port"]).isdigit() else self.ws_port
         self.root = self.options.get("topic_root", "chat")
@@ -305,6 +310,10 @@ class Broker:
             return refused.code
         raise AssertionError("%s was let in" % client.name)
 
+    def tunnel(self, user=None, version=5, transport=None, **more):
+        """The raw MQTT client over /mqtt; transport: a Tunnel of one's own."""
+        return Mqtt(self, user, version, transport=transport or Tunnel(self), **more)
+
     def paho(self, user=None, version=5, **more):
         return Paho(self, user, version, **more)
 
@@ -322,9 +331,23 @@ class Broker:
     def raw_ws(self, address="raw@chat.test", **more):
         return RawWs(self, address, **more)
 
+    def connect(self, receive_buffer=None):
+        """A connection to the WebSocket and HTTP port, TLS where it speaks that."""
+        sock = socket.socket()
+        try:
+            if receive_buffer:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+            sock.settimeout(TIMEOUT)
+            sock.connect(("127.0.0.1", self.ws_port))
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            return self.tls.context().wrap_socket(sock, server_hostname="localhost") if self.tls else sock
+        except BaseException:
+            sock.close()
+            raise
+
     def http(self, method, path, headers=(), body=b"", version="HTTP/1.1", host=True, raw=None):
         """One plain HTTP exchange; None when the server closed without an answer."""
-        with socket.create_connection(("127.0.0.1", self.ws_port), timeout=TIMEOUT) as sock:
+        with self.connect() as sock:
             if raw is None:
                 raw = ("%s %s %s\r\n" % (method, path, version)).encode("latin-1")
                 if host:

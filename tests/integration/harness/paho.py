@@ -23,18 +23,21 @@ def _code(value):
 class Paho(Dialogue):
     counter = 0
 
-    def __init__(self, broker, user=None, version=5, password=None):
+    def __init__(self, broker, user=None, version=5, password=None, tunnel=False):
         Paho.counter += 1
         self.broker = broker
         self.user = user
         self.client_id = "p%d" % Paho.counter
-        self.name = "%s(paho%d)" % (user or "nobody", version)
+        self.name = "%s(paho%d%s)" % (user or "nobody", version, " over websockets" if tunnel else "")
         self.events = queue.Queue()
         self.answers = {}
         self.arrived = threading.Condition()
         self.connected = None
         self.barriers = 0
-        self.client = paho_client(self.client_id, paho.MQTTv5 if version == 5 else paho.MQTTv311)
+        self.client = paho_client(self.client_id, paho.MQTTv5 if version == 5 else paho.MQTTv311,
+                                  transport="websockets" if tunnel else "tcp")
+        if tunnel:
+            self.client.ws_set_options(path="/mqtt")
         if user is not None:
             self.client.username_pw_set(user, password)
         self.client.on_connect = self._on_connect
@@ -43,7 +46,7 @@ class Paho(Dialogue):
         self.client.on_subscribe = lambda c, u, mid, codes, *_: self._answer(mid, [_code(x) for x in codes])
         self.client.on_publish = lambda c, u, mid, *_: self._answer(mid, True)
         broker.clients.append(self)
-        self.client.connect("127.0.0.1", broker.mqtt_port)
+        self.client.connect("127.0.0.1", broker.ws_port if tunnel else broker.mqtt_port)
         self.client.loop_start()
         with self.arrived:
             assert self.arrived.wait_for(lambda: self.connected is not None, TIMEOUT), "no CONNACK"

@@ -146,9 +146,11 @@ class Ws(_Session):
         if rooms:
             query["room"] = ",".join(rooms)
         self.events = queue.Queue()
-        uri = "ws://127.0.0.1:%d%s" % (broker.ws_port, path or session_path(address, query))
+        uri = "%s://127.0.0.1:%d%s" % ("wss" if broker.tls else "ws", broker.ws_port, path or session_path(address, query))
         options = {"max_size": None, "ping_interval": None, "close_timeout": TIMEOUT, "open_timeout": TIMEOUT,
                    "max_queue": None, "origin": origin, "subprotocols": subprotocols, _HEADERS: headers}
+        if broker.tls:
+            options["ssl"] = broker.tls.context()
         self.socket = _Loop.run(self._open(uri, options), TIMEOUT + 1)
         self.reader = asyncio.run_coroutine_threadsafe(self._read(), _Loop.get())
 
@@ -265,12 +267,7 @@ class RawWs(_Session):
         self.buffer = b""
         self.parts = b""
         self.over = None
-        self.socket = socket.socket()
-        if receive_buffer:
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        self.socket.settimeout(TIMEOUT)
-        self.socket.connect(("127.0.0.1", broker.ws_port))
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.socket = broker.connect(receive_buffer)
         key = base64.b64encode(os.urandom(16)).decode()
         lines = [("Host", "127.0.0.1:%d" % broker.ws_port), ("Upgrade", "websocket"), ("Connection", "Upgrade"),
                  ("Sec-WebSocket-Key", key), ("Sec-WebSocket-Version", "13")]

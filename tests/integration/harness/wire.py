@@ -149,7 +149,7 @@ class Mqtt(Dialogue):
     counter = 0
 
     def __init__(self, broker, user=None, version=5, client_id=None, password=None, clean=True,
-                 will=None, unix=None, properties=None, keepalive=60, session_expiry=None):
+                 will=None, unix=None, properties=None, keepalive=60, session_expiry=None, transport=None):
         Mqtt.counter += 1
         self.broker = broker
         self.user = user
@@ -162,7 +162,9 @@ class Mqtt(Dialogue):
         self.mid = 0
         self.closed = None
         self.presence = False
-        if unix:
+        if transport:
+            self.socket = transport
+        elif unix:
             self.socket = socket.socket(socket.AF_UNIX)
             self.socket.settimeout(TIMEOUT)
             self.socket.connect(unix)
@@ -170,9 +172,9 @@ class Mqtt(Dialogue):
             self.socket = socket.create_connection(("127.0.0.1", broker.mqtt_port), timeout=TIMEOUT)
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         broker.clients.append(self)
-        self._connect(password, clean, will, properties, keepalive, session_expiry)
+        self._connect(password, clean, will, properties, keepalive, session_expiry, transport)
 
-    def _connect(self, password, clean, will, properties, keepalive, session_expiry):
+    def _connect(self, password, clean, will, properties, keepalive, session_expiry, transport):
         flags = 0x02 if clean else 0
         properties = dict(properties or {})
         if session_expiry is not None and self.version == 5:
@@ -197,7 +199,8 @@ class Mqtt(Dialogue):
             raise Refused(None)
         self.session_present, code = bool(answer[0] & 1), answer[1]
         if code:
-            self.socket.close()
+            if not transport:
+                self.socket.close()
             raise Refused(code)
         self.connack_properties = {}
         if self.version == 5:
