@@ -5,13 +5,15 @@
 
 #include "tests/fuzz/fuzz.h"
 
+#define LEVEL_MAX ((size_t)TOPIC_LEVEL_MAX)
+
 static void check(const struct identity *id)
 {
 	struct identity again, back;
-	char level[TOPIC_LEVEL_MAX + 1];
+	char level[LEVEL_MAX];
 	MUST(id->len > 2 && id->text[id->len] == '\0' && strlen(id->text) == id->len);
 	MUST(identity_parse(id->text, id->len, &again) && identity_equal(id, &again));
-	size_t n = topic_level_encode(id->text, id->len, level, TOPIC_LEVEL_MAX);
+	size_t n = topic_level_encode(id->text, id->len, level, sizeof level);
 	MUST(n >= id->len && strcspn(level, "/+#") >= n);
 	MUST(topic_level_equals(level, n, id->text, id->len));
 	MUST(topic_level_identity(level, n, &back) && identity_equal(id, &back));

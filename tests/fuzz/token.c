@@ -79,6 +79,7 @@ static void check_token(const char *text, size_t n)
 			MUST(token.who.len == 0xee);
 			continue;
 		}
+		MUST(n > 4 && n <= TOKEN_MAX);
 		struct identity who;
 		MUST(identity_parse(token.who.text, token.who.len, &who) && identity_equal(&who, &token.who));
 		MUST(token.expires_s + TOKEN_LEEWAY_S >= NOW);
