@@ -39,7 +39,7 @@ static const char *const sql[STATEMENTS] = {
     [S_PLACE] = "SELECT place FROM places WHERE kind=?1 AND name=?2",
     [S_USER] = "SELECT user FROM users WHERE address=?1",
     [S_ID] = "SELECT n FROM messages WHERE id=?1",
-    [S_ID_AT_MOST] = "SELECT n FROM messages WHERE id<=?1 ORDER BY id DESC LIMIT 1",
+    [S_ID_AT_MOST] = "SELECT n FROM messages WHERE id<=?1 AND late<>2 ORDER BY id DESC LIMIT 1",
     [S_ID_AT_LEAST] = "SELECT n FROM messages WHERE id>=?1 ORDER BY id LIMIT 1",
     [S_ROOM_FORWARD] = "SELECT n, body FROM messages WHERE place=?1 AND n>?2 AND n<=?3 ORDER BY n LIMIT ?4",
     [S_MAILBOX_FORWARD] = (MAILBOX_RANGE " ORDER BY b.n LIMIT ?4"),
@@ -206,8 +206,9 @@ static bool bind_range(sqlite3_stmt *stmt, uint64_t key, uint64_t above, uint64_
 /* ---- replays -------------------------------------------------------------------------------- */
 
 /* The number of a message; where there is none with this id (NOT_FOUND), one before all whose ids are
- * greater, for a message of QoS 2 may have an older id than its neighbours: rather something twice than
- * something missing. */
+ * greater, and before those released late, which have an older id than their neighbours: rather something
+ * twice than something missing. (A broker that was killed may have lost this very id, and what it had from
+ * before is released first when it is back.) */
 static enum found number_of_id(struct history_db *db, const char *id, uint64_t *out)
 {
 	uint64_t next;

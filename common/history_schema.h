@@ -36,7 +36,8 @@ enum history_kind {
 	"place INTEGER NOT NULL,"           /* places.place */                                                   \
 	"ref TEXT,"                         /* the author's own reference, where there was one */                \
 	"body TEXT NOT NULL,"               /* canonical JSON, the bytes that were delivered */                  \
-	"late INTEGER NOT NULL DEFAULT 0);" /* 1: accepted with QoS 2 and not seen released */                   \
+	"late INTEGER NOT NULL DEFAULT 0);" /* 1: accepted with QoS 2 and not seen released; 2: released, and    \
+	                                       given a new number then */                                        \
 	"CREATE INDEX messages_late ON messages(id) WHERE late=1;"                                               \
 	"CREATE TABLE places("                                                                                   \
 	"place INTEGER PRIMARY KEY,"                                                                             \

@@ -16,7 +16,7 @@ const char *const history_store_texts[STATEMENTS] = {
     [ADD_MAIL] = "INSERT OR IGNORE INTO mailbox(user,n) VALUES(?1,?2)",
     [SET_PROGRESS] = "UPDATE progress SET n=?1 WHERE n<?1",
     [FIND_ID] = "SELECT m.n,p.kind,p.name FROM messages m JOIN places p USING(place) WHERE m.id=?1",
-    [MOVE_MESSAGE] = "UPDATE messages SET n=?2,late=0 WHERE n=?1",
+    [MOVE_MESSAGE] = "UPDATE messages SET n=?2,late=2 WHERE n=?1",
     [MOVE_MAIL] = "UPDATE OR REPLACE mailbox SET n=?3 WHERE user=?1 AND n=?2",
     [RECENT] = "SELECT id,ref,body FROM messages WHERE id>=?1 AND ref IS NOT NULL ORDER BY id",
     [UNRELEASED] = "SELECT body FROM messages WHERE late=1 AND id>=?1 ORDER BY id",

@@ -92,6 +92,7 @@ class Container:
                 subprocess.run(["cp", "-a", self.files + target, path], check=True)
             mounts += ["bind", target, path]
         for target, path in (binds or {}).items():
+            os.makedirs(self.files + target, exist_ok=True)  # all that is bound here is folders
             mounts += ["bind", target, path]
         for target, options in (tmpfs or {}).items():
             mounts += ["tmpfs", target, options]

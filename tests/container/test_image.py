@@ -3,12 +3,14 @@
 import os
 import re
 import signal
+import ssl
 import subprocess
 
 import pytest
 
 from engine import OTHER_ADDRESS, buildah
 from harness.dialogue import TIMEOUT, wait_for
+from harness.tls import Certificate
 
 REPO = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 CONFIGS = sorted(name for name in os.listdir(os.path.join(REPO, "config")) if name.endswith(".conf"))
@@ -42,7 +44,7 @@ def wait_page(chat, messages):
     wait_for(lambda: page(chat) == wanted, lambda: "%r in history, not %r" % (wanted, page(chat)))
 
 
-def own(folder, listener="/run/mosquitto/chat.sock", log="stderr", port=8000):
+def own(folder, listener="/run/mosquitto/chat.sock", log="stderr", port=8000, more=""):
     """A short configuration in that folder, mounted where the image has its own."""
     folder.chmod(0o755)
     (folder / "mosquitto.conf").write_text(
@@ -54,7 +56,7 @@ def own(folder, listener="/run/mosquitto/chat.sock", log="stderr", port=8000):
         "plugin_opt_broker_socket /run/mosquitto/chat.sock\n"
         "plugin_opt_bind_address 0.0.0.0\n"
         "plugin_opt_port %d\n"
-        "plugin_opt_system_sender Our own\n" % (listener, log, port))
+        "plugin_opt_system_sender Our own\n%s" % (listener, log, port, more))
     return {"/mosquitto/config": str(folder)}
 
 
@@ -135,6 +137,21 @@ def test_health_on_another_port(containers, tmp_path):
     chat = containers(wait=False, binds=own(tmp_path, port=9000))
     wait_for(lambda: chat.execute("/usr/libexec/mosquitto/chat-health", "9000").returncode == 0, chat.log)
     assert chat.health().returncode != 0
+
+
+def test_health_of_a_port_that_speaks_tls(containers, tmp_path):
+    """The certificate is mounted; the check sees that the bridge runs."""
+    certificate = Certificate()
+    options = "plugin_opt_tls_cert_file /certificates/cert.pem\nplugin_opt_tls_key_file /certificates/key.pem\n"
+    chat = containers(wait=False, binds={**own(tmp_path, more=options), "/certificates": certificate.folder})
+    chat.tls = certificate
+    wait_for(lambda: chat.execute("/usr/libexec/mosquitto/chat-health", "8000", "400").returncode == 0, chat.log)
+    assert chat.health().returncode != 0
+    talk(chat)
+    certificate.renew()
+    os.kill(chat.pid, signal.SIGHUP)
+    wait_for(lambda: ssl.get_server_certificate(("127.0.0.1", chat.ws_port)).split() == read(certificate.cert).split(), chat.log)
+    talk(chat)
 
 
 def test_the_page(chat):

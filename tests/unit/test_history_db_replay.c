@@ -85,6 +85,19 @@ static void behind_an_unknown_id(void **state)
 	whole_is(general("7ZZZZZZZZZZZZZZZZZZZZZZZZZ", 10), "", false);
 }
 
+/* The broker was killed with id 5, which somebody had seen, not written yet; then it released 4. */
+static void behind_an_unknown_id_what_was_released_late(void **state)
+{
+	(void)state;
+	fill(1, 4);
+	sql("UPDATE messages SET n=6,late=2 WHERE n=4");
+	whole_is(general(id_of(5), 6), "4", false);
+	fill(7, 8);
+	whole_is(general(id_of(5), 8), "4 7 8", false);
+	whole_is(general(id_of(3), 8), "4 7 8", true);
+	whole_is(general(id_of(4), 8), "7 8", true);
+}
+
 static void the_id_of_another_place(void **state)
 {
 	(void)state;
@@ -381,6 +394,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    TEST(behind_a_known_id),
 	    TEST(behind_an_unknown_id),
+	    TEST(behind_an_unknown_id_what_was_released_late),
 	    TEST(the_id_of_another_place),
 	    TEST(nothing_is_stored),
 	    TEST(a_place_without_messages),
