@@ -130,6 +130,7 @@ static void check_packet(const uint8_t *p, size_t n)
 		MUST(mqtt_reason_name(packet.u.disconnect.reason)[0] != '\0');
 		break;
 	case MQTT_PINGRESP:
+		MUST(n == 2);
 		break;
 	default:
 		MUST(!"a packet that no server sends");

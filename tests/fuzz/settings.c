@@ -13,6 +13,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		MUST(why != NULL && why[0] != '\0');
 		return 0;
 	}
+	MUST(room_name_valid(first.room, strlen(first.room)));
+	MUST(topic_root_valid(first.topic_root, strlen(first.topic_root)));
+	MUST(first.max_frame_bytes > 0 && first.max_sessions > 0 && first.outbox_bytes > 0);
+	MUST(first.ping_interval_ms > 0 && first.ping_timeout_ms > 0 && first.header_timeout_ms > 0);
 	char *line = settings_to_line(&first);
 	MUST(line != NULL && line[0] == '{' && line[strlen(line) - 1] == '\n');
 	MUST(strchr(line, '\n') == line + strlen(line) - 1);
