@@ -20,7 +20,7 @@ const timeline = new Timeline({
 });
 composer({
 	send(message) {
-		session.send(place, { key: crypto.randomUUID(), message, sender: store.user, timestamp: new Date().toISOString() });
+		session.send(place, { key: Math.random(), message, sender: store.user, timestamp: new Date().toISOString() });
 		timeline.end();
 	},
 	draft(text) {

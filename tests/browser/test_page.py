@@ -136,6 +136,7 @@ def test_direct_messages_and_unread_marks(visitors, chat):
     chat.mqtt(C).send({"message": "and in the garden"}, room="garden")
     bob.submit("join-room", "garden")
     bob.browser.wait("return location.hash === '#garden'")
+    bob.sees("and in the garden")
     bob.go("user:" + A)
     bob.sees("psst")
     bob.browser.wait("return document.querySelector(arguments[0]).dataset.unread === '0'", bob.place("user:" + A))

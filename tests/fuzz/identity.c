@@ -5,12 +5,10 @@
 
 #include "tests/fuzz/fuzz.h"
 
-#define LEVEL_MAX ((size_t)TOPIC_LEVEL_MAX)
-
 static void check(const struct identity *id)
 {
 	struct identity again, back;
-	char level[LEVEL_MAX];
+	char level[TOPIC_LEVEL_MAX + 1];
 	MUST(id->len > 2 && id->text[id->len] == '\0' && strlen(id->text) == id->len);
 	MUST(identity_parse(id->text, id->len, &again) && identity_equal(id, &again));
 	size_t n = topic_level_encode(id->text, id->len, level, sizeof level);

@@ -4,11 +4,9 @@
 
 #include "tests/fuzz/fuzz.h"
 
-#define LEVEL_MAX ((size_t)TOPIC_LEVEL_MAX)
-
 static size_t write_anew(const struct session_params *p, char *out, size_t cap)
 {
-	char level[LEVEL_MAX];
+	char level[TOPIC_LEVEL_MAX + 1];
 	size_t len = topic_level_encode(p->identity.text, p->identity.len, level, sizeof level);
 	int n = snprintf(out, cap, "/ws/%.*s?echo=%d", (int)len, level, p->echo ? 1 : 0);
 	for (size_t i = 0; i < p->room_count; i++)

@@ -775,6 +775,26 @@ const cases = {
 		}
 	},
 
+	async close_listens_to_nothing_any_more(w) {
+		const heard = [];
+		for (const target of [window, document]) {
+			target.addEventListener = (type, listener, options) => {
+				EventTarget.prototype.addEventListener.call(target, type, () => heard.push(type), options);
+			};
+		}
+		try {
+			const [chat] = await w.open();
+			const say = () => { window.dispatchEvent(new Event("online")); document.dispatchEvent(new Event("visibilitychange")); };
+			say();
+			equal(heard, ["online", "visibilitychange"]);
+			chat.close();
+			say();
+			equal(heard.length, 2);
+		} finally {
+			for (const target of [window, document]) delete target.addEventListener;
+		}
+	},
+
 	async close_from_within_an_event(w) {
 		for (const event of ["state", "ready", "message", "sent"]) {
 			const chat = w.make();
