@@ -69,8 +69,11 @@ static const char *error_text(void)
 
 static bool configure(SSL_CTX *c)
 {
+	/* An end without close_notify is as common as the proper one, and what counts is WebSocket's own. Taken
+	 * for an error it would be answered by an alert, behind the last words of a connection. */
 	(void)SSL_CTX_set_options(c, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
-	                                 SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
+	                                 SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA |
+	                                 SSL_OP_IGNORE_UNEXPECTED_EOF);
 	(void)SSL_CTX_set_mode(c, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
 	                              SSL_MODE_RELEASE_BUFFERS);
 	(void)SSL_CTX_set_session_cache_mode(c, SSL_SESS_CACHE_OFF); /* tickets do it without memory of ours */
@@ -260,12 +263,6 @@ static ssize_t outcome(int fd, struct connection *c, int n)
 	}
 	c->failed = true;
 	unsigned long code = ERR_peek_error();
-#ifdef SSL_R_UNEXPECTED_EOF_WHILE_READING
-	if (ERR_GET_REASON(code) == SSL_R_UNEXPECTED_EOF_WHILE_READING) {
-		ERR_clear_error();
-		return 0; /* as common as the proper end; what counts is WebSocket's own */
-	}
-#endif
 	if (ERR_GET_REASON(code) == SSL_R_HTTP_REQUEST)
 		answer_plain_http(fd);
 	log_failure(fd, code != 0 ? ERR_reason_error_string(code) : "no reason given");

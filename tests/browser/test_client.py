@@ -420,6 +420,7 @@ def test_sent_again_with_the_same_ref(page, chat, proxies, way):
         outcome, answer = page.run("return sent")
         assert outcome == "ok" and answer["id"] == frame["id"]
     reader.expect_nothing()
+    wait_for(lambda: len(rows(chat)) >= len(wanted), "the writer of the history is done")
     assert [json.loads(row[2])["message"] for row in rows(chat)] == wanted
 
 

@@ -340,7 +340,7 @@ class Broker:
             sock.settimeout(TIMEOUT)
             sock.connect(("127.0.0.1", self.ws_port))
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            return self.tls.context().wrap_socket(sock, server_hostname="localhost") if self.tls else sock
+            return self.tls.wrap(sock) if self.tls else sock
         except BaseException:
             sock.close()
             raise

@@ -2,10 +2,14 @@
 
 import atexit
 import os
+import select
 import shutil
+import socket
 import ssl
 import subprocess
 import tempfile
+import threading
+import time
 
 EVERYWHERE = bool(os.environ.get("CHAT_TLS"))
 
@@ -43,3 +47,56 @@ class Certificate:
     def context(self):
         """A client's, that trusts this certificate and no other."""
         return ssl.create_default_context(cafile=self.cert)
+
+    def wrap(self, sock):
+        return Turns(self.context().wrap_socket(sock, server_hostname="localhost"))
+
+
+class Turns:
+    """A TLS socket that one thread reads while another writes. Python's own, used like that, takes what OpenSSL says
+    to one of the two for the other's outcome, and now and then reports an end that is none."""
+
+    def __init__(self, sock):
+        self._sock, self._seconds, self._turn = sock, sock.gettimeout(), threading.Lock()
+        sock.setblocking(False)
+
+    def __getattr__(self, name):
+        return getattr(self._sock, name)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._sock.close()
+
+    def settimeout(self, seconds):
+        self._seconds = seconds
+
+    def gettimeout(self):
+        return self._seconds
+
+    def _until_done(self, call):
+        seconds = self._seconds
+        end = None if seconds is None else time.monotonic() + seconds
+        while True:
+            with self._turn:
+                try:
+                    return call()
+                except ssl.SSLWantReadError:
+                    wanted = [self._sock], []
+                except ssl.SSLWantWriteError:
+                    wanted = [], [self._sock]
+            left = None if end is None else max(0.0, end - time.monotonic())
+            if not any(select.select(*wanted, [], left)) and left == 0.0:
+                raise socket.timeout("timed out")
+
+    def recv(self, n):
+        return self._until_done(lambda: self._sock.recv(n))
+
+    def send(self, data):
+        return self._until_done(lambda: self._sock.send(data))
+
+    def sendall(self, data):
+        view = memoryview(data)
+        while view:
+            view = view[self.send(view):]
