@@ -62,8 +62,9 @@ class Stream(asyncio.Protocol):
     def reset(self):
         """RST, as when a machine or a tunnel is gone."""
         sock = self.transport.get_extra_info("socket")
+        # None: over TLS and closed already.
         with contextlib.suppress(OSError):
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            sock and sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.transport.abort()
 
 
