@@ -41,14 +41,16 @@ KINDS = {
 WANTED = ("closed 1002", "closed 1003", "closed 1007", "closed 1009", "closed 4001", "closed 4103", "HTTP 400", "HTTP 404",
           "HTTP 429", "error rate_limited", "error invalid_json", "slow head closed")
 FLOOD_ROOM = "flood"
+PEOPLE = 10500  # who fill the tables: more than the 10,000 farewells that are kept
 LEAVE = ("close", "end", "reset", "abort")
 
 
 class Abuse:
-    """Visits in tasks of its own, from start() to stop()."""
+    """Visits in tasks of its own, from start() to stop(). fresh: most are by people who were never here before, not by
+    those who filled the tables."""
 
-    def __init__(self, world, seed, load=1.0, kinds=KINDS):
-        self.world, self.load, self.kinds = world, load, kinds
+    def __init__(self, world, seed, load=1.0, fresh=True, kinds=KINDS):
+        self.world, self.load, self.fresh, self.kinds = world, load, fresh, kinds
         self.random = random.Random("%s/abuse" % seed)
         self.visits, self.outcomes = collections.Counter(), collections.Counter()
         self.wrong = []
@@ -97,11 +99,13 @@ class Abuse:
     # who and where
 
     def _new_name(self):
+        if not self.fresh:
+            return "fill%d@soak.test" % self.random.randrange(PEOPLE)
         self.number += 1
         return "n%d.%s@soak.test" % (self.number, self.world.seed)
 
     def _name(self):
-        """Mostly somebody whom nobody has ever seen."""
+        """Mostly somebody who is not seen again soon."""
         return self._new_name() if self.random.random() < 0.8 else "r%d@soak.test" % self.random.randrange(50)
 
     def _room(self):
@@ -155,7 +159,9 @@ class Abuse:
         will = (mqtt.send_topic(room="often-2"), b'{"message":"gone"}') if self.random.random() < 0.3 else None
         await mqtt.connect(user, "soak-%d" % self.number, will=will)
         root = self.world.server.root
-        mqtt.subscribe("%s/rooms/often-%d" % (root, self.random.randrange(20)), "%s/users/+/presence" % root,
+        # Everybody who was ever here is retained: what reads all of that is work.
+        other = "presence" if self.random.random() < 0.05 else "inbox"
+        mqtt.subscribe("%s/rooms/often-%d" % (root, self.random.randrange(20)), "%s/users/+/%s" % (root, other),
                        qos=self.random.randrange(3))
         for n in range(self.random.randrange(1, 6)):
             mqtt.publish(mqtt.send_topic(*self.random.choice(((self._room(), None), (None, self._name())))),
@@ -401,7 +407,7 @@ class Abuse:
         self.world.server.hup()
 
 
-async def fill(world, people, at_once=400):
+async def fill(world, at_once=400):
     """What the plugin remembers up to a number stands there before anything is measured: farewells (10,000), rooms that
     are numbered (65,536), messages of QoS 2 that nobody releases (8 MB)."""
     gate = asyncio.Semaphore(at_once)
@@ -420,4 +426,4 @@ async def fill(world, people, at_once=400):
             await asyncio.sleep(0.25)
             mqtt.packet(PINGREQ, 0, b"")
             await within(mqtt.next_packet(), "an answer while tables are filled")
-    await asyncio.gather(*(one(n) for n in range(people)))
+    await asyncio.gather(*(one(n) for n in range(PEOPLE)))

@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import statistics
+import struct
 
 KB, MB = 1024, 1024 * 1024
 SLACK = 12  # descriptors that are no sockets: a database that was opened meanwhile, its log
@@ -10,12 +11,14 @@ SLACK = 12  # descriptors that are no sockets: a database that was opened meanwh
 
 @dataclasses.dataclass
 class Sample:
-    """Of one process. Memory in bytes; own: what it alone holds and has written to (its heap, above all)."""
+    """Of one process. Memory in bytes; own: what it alone holds and has written to; heap: what of it is in use, by
+    heap_counter.c, 0 where that is not loaded."""
 
     at: float
     rss: int
     pss: int
     own: int
+    heap: int
     sockets: int
     others: int
     threads: int
@@ -24,16 +27,17 @@ class Sample:
 
 @dataclasses.dataclass
 class Bounds:
-    """How far the median of a later third may be above the first one's, and how much a process may still hold
-    when everybody has left."""
+    """How far the median of the last third may be above the first one's: a share of it, and so many bytes. The heap in
+    use is exact; what the kernel sees has peaks and pieces in it that are never given back. left: bytes of the heap that
+    may still be in use when everybody has left, more than before they came."""
 
-    share: float = 0.03
-    more: int = MB
-    left: int = MB
+    heap: tuple = (0.01, 256 * KB)
+    own: tuple = (0.05, 3 * MB)
+    left: int = 256 * KB
 
 
-def take(pid, at):
-    """None when the process is gone."""
+def take(pid, at, folder=None):
+    """None when the process is gone. folder: where its heap_counter.c writes."""
     try:
         memory = {}
         with open("/proc/%d/smaps_rollup" % pid) as f:
@@ -46,10 +50,14 @@ def take(pid, at):
         with open("/proc/%d/stat" % pid) as f:
             fields = f.read().rsplit(")", 1)[1].split()
         sockets, others = descriptors(pid)
+        heap = 0
+        if folder:
+            with open(os.path.join(folder, "heap.%d" % pid), "rb") as f:
+                heap, = struct.unpack("=q", f.read(8))
     except (OSError, StopIteration):
         return None
-    return Sample(at, memory["Rss:"], memory["Pss:"], memory["Private_Dirty:"] + memory.get("Swap:", 0), sockets, others,
-                  threads, int(fields[11]) + int(fields[12]))
+    return Sample(at, memory["Rss:"], memory["Pss:"], memory["Private_Dirty:"] + memory.get("Swap:", 0), heap, sockets,
+                  others, threads, int(fields[11]) + int(fields[12]))
 
 
 def descriptors(pid):
@@ -79,30 +87,30 @@ def growth(name, samples, start, end, bounds):
     parts = thirds(samples, start, end)
     if any(len(part) < 3 for part in parts):
         return ["%s: only %s samples in the three thirds" % (name, [len(part) for part in parts])]
-    medians = [statistics.median(s.own for s in part) for part in parts]
-    allowed = medians[0] * bounds.share + bounds.more
-    # What grows is higher in the last third than in both before it; what breathes is not.
-    if medians[2] - medians[0] > allowed and medians[2] > medians[1]:
-        return ["%s: its memory grows: %s KB in the three thirds behind the warm-up (%.0f KB more, %.0f allowed)" % (
-            name, ", ".join("%.0f" % (m / KB) for m in medians), (medians[2] - medians[0]) / KB, allowed / KB)]
+    for what, (share, more) in (("heap", bounds.heap), ("own", bounds.own)):
+        medians = [statistics.median(getattr(s, what) for s in part) for part in parts]
+        allowed = medians[0] * share + more
+        # What grows is higher in the last third than in both before it; what breathes is not.
+        if medians[2] - medians[0] > allowed and medians[2] > medians[1]:
+            return ["%s: its memory grows: %s KB (%s) in the three thirds behind the warm-up (%.0f KB more, %.0f allowed)" % (
+                name, ", ".join("%.0f" % (m / KB) for m in medians), what, (medians[2] - medians[0]) / KB, allowed / KB)]
     sockets = [statistics.median(s.sockets + s.others for s in part) for part in parts]
     if sockets[2] - sockets[0] > 20 + 0.3 * sockets[0] and sockets[2] > sockets[1]:
         return ["%s: its descriptors grow: %s in the three thirds" % (name, sockets)]
     return []
 
 
-def remains(name, before, samples, start, end, after, bounds, memory=True):
-    """What is left over: before anybody came, and after everybody has left."""
+def remains(name, before, after, bounds, known=0):
+    """What is left over when everybody has left. known: bytes of the heap that are in use for a reason."""
     wrong = []
     if after.sockets > before.sockets or after.others > before.others + SLACK:
         wrong.append("%s: %d sockets and %d other descriptors are open, %d and %d before anybody came" % (
             name, after.sockets, after.others, before.sockets, before.others))
     if after.threads > before.threads:
         wrong.append("%s: %d threads, %d before anybody came" % (name, after.threads, before.threads))
-    last = [s.own for s in thirds(samples, start, end)[2]]
-    if memory and last and after.own > statistics.median(last) + bounds.left:
-        wrong.append("%s: holds %.0f KB with nobody there, %.0f KB with everybody" % (
-            name, after.own / KB, statistics.median(last) / KB))
+    if after.heap > before.heap + bounds.left + known:
+        wrong.append("%s: %.0f KB of its heap are in use, %.0f before anybody came (%.0f more are known of)" % (
+            name, after.heap / KB, before.heap / KB, known / KB))
     return wrong
 
 
@@ -112,11 +120,11 @@ def curve(samples, start, columns=12):
     chosen = samples[::step]
     if samples and chosen[-1] is not samples[-1]:
         chosen.append(samples[-1])
-    lines = ["       s   RSS KB   PSS KB   own KB  sockets  others  threads   CPU"]
+    lines = ["       s   RSS KB   PSS KB   own KB  heap KB  sockets  others  threads   CPU"]
     before = None
     for s in chosen:
         load = (s.ticks - before.ticks) / os.sysconf("SC_CLK_TCK") / (s.at - before.at) if before else 0
-        lines.append("%8.1f %8d %8d %8d %8d %7d %8d  %3.0f%%" % (
-            s.at - start, s.rss // KB, s.pss // KB, s.own // KB, s.sockets, s.others, s.threads, 100 * load))
+        lines.append("%8.1f %8d %8d %8d %8d %8d %7d %8d  %3.0f%%" % (
+            s.at - start, s.rss // KB, s.pss // KB, s.own // KB, s.heap // KB, s.sockets, s.others, s.threads, 100 * load))
         before = s
     return lines

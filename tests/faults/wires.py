@@ -13,7 +13,7 @@ from harness.dialogue import FACTOR
 from harness.websocket import RawWs, session_path
 from harness.wire import CONNACK, CONNECT, PUBLISH, SUBSCRIBE, read_varint, string, topic_level, varint, write_properties
 
-WAIT = 15.0 * FACTOR  # seconds in which a server that lives has answered, or closed
+WAIT = 30.0 * FACTOR  # seconds in which a server that lives has answered, or closed
 # What a connection to a server may end with that has been told nonsense, or is ended by ourselves.
 ENDS = (ConnectionError, asyncio.IncompleteReadError, ssl.SSLError, BrokenPipeError)
 TEXT, BINARY, CLOSE, PING = 1, 2, 8, 9
