@@ -212,6 +212,7 @@ static bool start(struct bridge *b)
 {
 	read_proxies(b);
 	sync_start(&b->sync, b);
+	session_orders_start(b);
 	if (!load_certificate(&b->settings) || !loop_start(&b->loop, on_round, b) ||
 	    !mqtt_links_start(&b->links, &b->loop, b->settings.broker_socket, b->settings.credential, identify) ||
 	    !server_start(&b->server, b) || !history_reader_start(&b->history, b) ||
