@@ -115,6 +115,7 @@ static const char *nearest(const char *name)
 static bool check_auth(struct options *out, const bool seen[OPTIONS_KNOWN_MAX], struct option_fault *fault)
 {
 	bool key = out->token_key_file[0] != '\0', jwks = out->token_jwks_file[0] != '\0';
+	size_t i;
 
 	if (!seen[find("allowed_origins")] && out->auth == AUTH_NONE)
 		memcpy(out->allowed_origins, "*", 2);
@@ -122,9 +123,14 @@ static bool check_auth(struct options *out, const bool seen[OPTIONS_KNOWN_MAX], 
 		return fail(fault, NULL,
 		            "plugin_opt_auth token needs plugin_opt_token_key_file or plugin_opt_token_jwks_file, "
 		            "and not both");
-	if (out->auth != AUTH_TOKEN && (key || jwks || out->token_issuer[0] != '\0' ||
-	                                out->token_audience[0] != '\0' || out->token_email_claim[0] != '\0'))
-		return fail(fault, NULL, "plugin_opt_token_... is for plugin_opt_auth token alone");
+	for (i = 0; out->auth != AUTH_TOKEN && i < option_reader_count; i++) {
+		if (!seen[i] || strncmp(option_readers[i].name, "token_", strlen("token_")) != 0)
+			continue;
+		(void)fail(fault, NULL, "");
+		(void)snprintf(fault->reason, sizeof(fault->reason),
+		               "plugin_opt_%s is for plugin_opt_auth token alone", option_readers[i].name);
+		return false;
+	}
 	return true;
 }
 
@@ -156,10 +162,9 @@ static bool complete(struct options *out, const bool seen[OPTIONS_KNOWN_MAX], st
 	return check_auth(out, seen, fault);
 }
 
-bool options_read(const struct mosquitto_opt *list, int count, struct options *out,
-                  struct option_fault *fault)
+static bool read_list(const struct mosquitto_opt *list, int count, bool seen[OPTIONS_KNOWN_MAX],
+                      struct options *out, struct option_fault *fault)
 {
-	bool seen[OPTIONS_KNOWN_MAX] = {false};
 	char value[VALUE_MAX + 1];
 	const char *reason, *guess;
 	size_t which;
@@ -184,5 +189,21 @@ bool options_read(const struct mosquitto_opt *list, int count, struct options *o
 		if (reason)
 			return fail(fault, &list[i], reason);
 	}
-	return complete(out, seen, fault);
+	return true;
+}
+
+bool options_read(const struct mosquitto_opt *list, int count, struct options *out,
+                  struct option_fault *fault)
+{
+	bool seen[OPTIONS_KNOWN_MAX] = {false};
+
+	return read_list(list, count, seen, out, fault) && complete(out, seen, fault);
+}
+
+bool options_read_part(const struct mosquitto_opt *list, int count, struct options *out,
+                       struct option_fault *fault)
+{
+	bool seen[OPTIONS_KNOWN_MAX] = {false};
+
+	return read_list(list, count, seen, out, fault);
 }

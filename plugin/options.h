@@ -93,4 +93,8 @@ bool options_reloadable(const char *name);
 bool options_read(const struct mosquitto_opt *list, int count, struct options *out,
                   struct option_fault *fault);
 
+/* The same of a list that others complete: what options say only together is not looked at. */
+bool options_read_part(const struct mosquitto_opt *list, int count, struct options *out,
+                       struct option_fault *fault);
+
 #endif

@@ -24,11 +24,16 @@
 #define FAREWELLS_MAX 64 /* clients that are sent away in one tick; the others' turn comes with the next */
 #define KICK_AFTER_S 10  /* a session that its bridge has not closed by then is closed by the broker */
 
+/* Beside the faults of a token itself. */
+enum { REFUSAL_MISSING = TOKEN_FAULTS, REFUSAL_ANOTHER_ADDRESS, REFUSALS };
+
+_Static_assert(LOG_CAUSE_TOKEN + REFUSALS - 1 <= LOG_CAUSE_TOKEN_LAST, "a cause for each");
+
 static struct {
 	const struct options *options;
 	struct token_keys *keys; /* NULL: none */
 	uint64_t ticked_ms;
-	uint64_t refused[TOKEN_FAULTS];
+	uint64_t refused[REFUSALS];
 } state;
 
 /* ---- keys ---------------------------------------------------------------------------------- */
@@ -78,7 +83,8 @@ static struct token_keys *read_keys(void)
 		free(bytes);
 	}
 	if (!keys)
-		log_line(MOSQ_LOG_ERR, "no keys for tokens from %s: %s", path, why ? why : "no reason known");
+		log_line(MOSQ_LOG_ERR, "plugin_opt_token_%s %s: %s", jwks ? "jwks_file" : "key_file", path,
+		         why ? why : "no reason known");
 	else
 		log_line(MOSQ_LOG_NOTICE, "%zu key%s for tokens from %s%s", token_keys_count(keys),
 		         token_keys_count(keys) == 1 ? "" : "s", path,
@@ -134,12 +140,16 @@ static int64_t now_s(void)
 	return (int64_t)(clock_real_ms() / 1000);
 }
 
-static void refuse(enum token_fault fault, const char *why, const char *from)
+/* which: a fault, or one of those above. */
+static void refuse(unsigned which, const char *from)
 {
+	const char *why = which == REFUSAL_MISSING           ? "missing"
+	                  : which == REFUSAL_ANOTHER_ADDRESS ? "another_address"
+	                                                     : token_fault_name((enum token_fault)which);
 	char text[LOG_TEXT_MAX];
 
-	state.refused[fault]++;
-	log_limited(LOG_CAUSE_TOKEN, MOSQ_LOG_NOTICE, "refused a token from %s: %s",
+	state.refused[which]++;
+	log_limited((enum log_cause)(LOG_CAUSE_TOKEN + which), MOSQ_LOG_NOTICE, "refused a token from %s: %s",
 	            log_text(from, from ? strlen(from) : 0, text), why);
 }
 
@@ -153,7 +163,7 @@ enum token_fault tokens_verify(const char *text, size_t len, const char *from, s
 	if (state.keys && text && len > 0)
 		fault = token_verify(state.keys, &rules, now_s(), text, len, out);
 	if (fault != TOKEN_GOOD)
-		refuse(fault, text && len > 0 ? token_fault_name(fault) : "there is none", from);
+		refuse(text && len > 0 ? fault : REFUSAL_MISSING, from);
 	return fault;
 }
 
@@ -164,7 +174,7 @@ enum token_fault tokens_verify_for(const struct identity *who, const char *text,
 
 	if (fault != TOKEN_GOOD || identity_equal(&out->who, who))
 		return fault;
-	refuse(TOKEN_NOT_AN_ADDRESS, "it is for another address", from);
+	refuse(REFUSAL_ANOTHER_ADDRESS, from);
 	return TOKEN_NOT_AN_ADDRESS;
 }
 
