@@ -1,5 +1,6 @@
 /* session.c - see session.h: how a session begins, what the broker tells it, how it ends */
 #include "bridge/bridge.h"
+#include "bridge/counters.h"
 #include "bridge/log.h"
 
 #include <libwebsockets.h>
@@ -20,6 +21,28 @@ bool session_leaving(const struct session *s)
 }
 
 /* ---- opening ---------------------------------------------------------------------------- */
+
+/* False: it is being closed. */
+static bool enter_device(struct session *s, const struct identity *who)
+{
+	struct bridge *b = s->bridge;
+	switch (devices_enter(&b->sessions.devices, who, s->client_id, b->loop.now_ms,
+	                      DEVICES_A_SESSION * b->settings.max_sessions)) {
+	case DEVICES_ENTERED:
+		return true;
+	case DEVICES_TOO_MANY:
+		session_close(s, CLOSE_TOO_MANY, "too many devices of this address");
+		break;
+	case DEVICES_FULL:
+		session_close(s, CLOSE_OVERLOADED, "too many devices");
+		break;
+	case DEVICES_NO_MEMORY:
+		session_close(s, CLOSE_INTERNAL, "out of memory");
+		break;
+	}
+	s->persistent = false;
+	return false;
+}
 
 static void replace_device(struct session *s)
 {
@@ -74,7 +97,6 @@ struct session *session_open(struct sessions *all, struct lws *wsi, const struct
 	s->joins_left = JOINS_BURST;
 	s->joins_ms = b->loop.now_ms;
 	sessions_add(all, s);
-	all->opened_total++;
 	/* nothing is read before there is a place to put it */
 	s->rx_stopped = lws_rx_flow_control(wsi, 0) == 0;
 	if (fault != NULL) {
@@ -86,11 +108,8 @@ struct session *session_open(struct sessions *all, struct lws *wsi, const struct
 		session_close(s, CLOSE_INTERNAL, "out of memory");
 		return s;
 	}
-	if (s->persistent && !devices_enter(&all->devices, &params->identity, s->client_id, b->loop.now_ms)) {
-		s->persistent = false;
-		session_close(s, CLOSE_TOO_MANY, "too many devices of this address");
+	if (s->persistent && !enter_device(s, &params->identity))
 		return s;
-	}
 	if (s->device != NULL)
 		replace_device(s);
 	if (s->who->count > b->settings.max_sessions_per_user) {
@@ -100,6 +119,7 @@ struct session *session_open(struct sessions *all, struct lws *wsi, const struct
 		if (spare == NULL)
 			return s;
 	}
+	s->admitted = true;
 	sessions_choose(all, s->who);
 	mqtt_link_open(&b->links, &s->link, &session_link_owner);
 	return s;
@@ -118,8 +138,23 @@ static void put_on_closing_list(struct session *s, uint64_t by_ms)
 	s->bridge->sessions.closing = s;
 }
 
-static void log_end(const struct session *s, unsigned code, const char *reason)
+/* Lines of those that were never let in: a flood of them is one cause. */
+static void log_refused(const struct session *s, unsigned code, const char *reason)
 {
+	static struct log_limit limits[COUNTERS]; /* by code */
+	log_limited(&limits[counter_of_close(code)], s->bridge->loop.now_ms, LOG_LEVEL_NOTICE,
+	            "a session of %s is refused: %u %s", s->who != NULL ? s->who->identity.text : "nobody", code,
+	            reason);
+}
+
+/* The one place in which the end of a session is logged and counted. */
+static void note_end(struct session *s, unsigned code, const char *reason)
+{
+	count(counter_of_close(code));
+	if (!s->admitted) {
+		log_refused(s, code, reason);
+		return;
+	}
 	log_line(LOG_LEVEL_INFO, "session of %s closed: %u %s (%s, %llu s, %u bytes unsent)",
 	         s->who != NULL ? s->who->identity.text : "nobody", code, reason,
 	         s->client_id[0] != '\0' ? s->client_id : "no client id",
@@ -148,8 +183,7 @@ void session_close(struct session *s, enum close_code code, const char *reason)
 	s->state = SESSION_CLOSING;
 	s->close_code = (uint16_t)code;
 	s->close_reason = reason;
-	log_end(s, code, reason);
-	s->bridge->sessions.closed_total++;
+	note_end(s, code, reason);
 	uncount(s);
 	if (code == CLOSE_TOO_SLOW || code == CLOSE_GOING_AWAY) {
 		/* the reader would not take it; what is said before other ends still leaves */
@@ -258,10 +292,8 @@ void sessions_close_due(struct sessions *all)
 /* Nothing more is sent to the client; what it sent before still reaches the broker. */
 static void stop_sending(struct session *s, unsigned code, const char *reason)
 {
-	if (!session_leaving(s)) {
-		log_end(s, code, reason);
-		s->bridge->sessions.closed_total++;
-	}
+	if (!session_leaving(s))
+		note_end(s, code, reason);
 	s->state = SESSION_GONE;
 	uncount(s);
 	session_hand_on(s);
@@ -287,7 +319,9 @@ void session_gone(struct session *s)
 static void *open_endpoint(struct bridge *b, struct lws *wsi, const struct upgrade *u)
 {
 	struct session *s = session_open(&b->sessions, wsi, &u->params, u->fault);
-	if (s != NULL && u->fault == NULL)
+	if (s != NULL)
+		count(COUNTER_CONNECT_SESSION);
+	if (s != NULL && s->admitted)
 		log_line(LOG_LEVEL_INFO, "session of %s opened from %s (%s)", u->params.identity.text, u->address,
 		         s->client_id);
 	return s;

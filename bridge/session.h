@@ -49,6 +49,7 @@ struct message_piece;
 /* What a broker may have under way to a device: what it missed must not fill the broker's queue of packets,
  * or the broker drops its own answers (SUBACK). */
 #define DEVICE_RECEIVE_MAXIMUM 32
+#define DEVICES_A_SESSION 4u /* named devices, those away included, for each of max_sessions */
 #define OPENING_MS 20000                                 /* from the 101 until the session is in its rooms */
 #define JOIN_REFS_MAX 16                                 /* joins of one room that wait for the same SUBACK */
 #define SUBSCRIBE_ID_FIRST (PUBLISHES_IN_FLIGHT_MAX + 1) /* packet ids of SUBSCRIBE: above the publishes' */
@@ -113,6 +114,7 @@ struct session {
 	char since[ULID_LEN + 1];
 	bool echo, wants_presence, wants_typing;
 	bool ready_sent;
+	bool admitted;          /* no limit stood in its way when it was opened */
 	bool persistent;        /* a named device: the broker keeps what it misses */
 	bool catching_up;       /* what a device has missed is still coming */
 	bool own_rooms;         /* it subscribes its rooms itself (fanout session, and every device) */
@@ -179,7 +181,6 @@ struct sessions {
 	struct devices devices;
 	uint64_t devices_tidied_ms;
 	uv_timer_t tick;
-	uint64_t opened_total, closed_total;
 };
 
 /* What a WebSocket of /ws/... is opened for. */
