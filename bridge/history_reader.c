@@ -146,14 +146,23 @@ static void start_work(struct history_reader *r)
 {
 	if (r->working || r->stopping || r->first == NULL)
 		return;
-	struct history_question *last = r->first;
-	for (int i = 1; i < BATCH_MAX && last->next != NULL; i++)
-		last = last->next;
-	r->with_worker = r->first;
-	r->first = last->next;
+	struct history_question **end = &r->with_worker;
+	for (int i = 0; i < BATCH_MAX && r->first != NULL;) {
+		struct history_question *q = r->first;
+		r->first = q->next;
+		if (q->owner == NULL) { /* nobody waits for it any more: who asks and leaves makes no work */
+			question_free(q);
+			continue;
+		}
+		*end = q;
+		end = &q->next;
+		i++;
+	}
+	*end = NULL;
 	if (r->first == NULL)
 		r->last = NULL;
-	last->next = NULL;
+	if (r->with_worker == NULL)
+		return;
 	r->work.data = r;
 	r->working = uv_queue_work(&r->bridge->loop.uv, &r->work, on_work, on_worked) == 0;
 	if (r->working)

@@ -45,6 +45,8 @@ const struct http_status http_starting = {503, "Service Unavailable", "starting"
                                           "it is not known yet who is connected", "Retry-After: 1\r\n"};
 const struct http_status http_unavailable = {503, "Service Unavailable", "unavailable",
                                              "this cannot be answered now", "Retry-After: 5\r\n"};
+const struct http_status http_timeout = {408, "Request Timeout", "timeout",
+                                         "the request has not come in time", ""};
 const struct http_status http_bad_version = {505, "HTTP Version Not Supported", "bad_version",
                                              "HTTP/1.1 only", ""};
 

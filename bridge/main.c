@@ -6,6 +6,7 @@
  * to be started by hand.
  */
 #include "bridge/bridge.h"
+#include "bridge/counters.h"
 #include "bridge/log.h"
 #include "bridge/socket_calls.h"
 #include "bridge/tls.h"
@@ -198,6 +199,8 @@ static void on_round(void *user)
 	tunnels_visit_due(&b->tunnels);
 	mqtt_links_flush(&b->links);
 	server_feed(&b->server);
+	log_tick(b->loop.now_ms);
+	counters_tick(b->loop.now_ms);
 }
 
 static void identify(struct mqtt_link *link, struct mqtt_connect *out)
@@ -253,6 +256,8 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	(void)uv_run(&bridge.loop.uv, UV_RUN_DEFAULT);
+	log_stop();
+	counters_end();
 	history_reader_end(&bridge.history);
 	web_files_free(&bridge.web);
 	server_end(&bridge.server);

@@ -201,7 +201,9 @@ static bool take_packet(struct mqtt_link *link, const uint8_t *bytes, size_t len
 	struct mqtt_packet packet;
 	enum mqtt_fault fault = mqtt_decode(bytes, len, &packet);
 	if (fault != MQTT_FINE) {
-		log_line(LOG_LEVEL_ERROR, "the broker sent a packet that is no MQTT 5: %s", mqtt_fault_name(fault));
+		static struct log_limit limit;
+		log_limited(&limit, link->pool->loop->now_ms, LOG_LEVEL_ERROR,
+		            "the broker sent a packet that is no MQTT 5: %s", mqtt_fault_name(fault));
 		go_down(link, "malformed packet from the broker", 0);
 		return false;
 	}
@@ -234,8 +236,10 @@ static ssize_t take_packets(struct mqtt_link *link, const uint8_t *bytes, size_t
 	for (;;) {
 		int len = mqtt_packet_length(bytes + at, n - at, LINK_PACKET_MAX);
 		if (len < 0) {
-			log_line(LOG_LEVEL_ERROR, "the broker sent a packet that cannot be read: %s",
-			         mqtt_fault_name((enum mqtt_fault) - len));
+			static struct log_limit limit;
+			log_limited(&limit, link->pool->loop->now_ms, LOG_LEVEL_ERROR,
+			            "the broker sent a packet that cannot be read: %s",
+			            mqtt_fault_name((enum mqtt_fault) - len));
 			go_down(link, "malformed packet from the broker", 0);
 			return -1;
 		}

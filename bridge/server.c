@@ -1,6 +1,7 @@
 /* server.c - see server.h */
 #include "bridge/server.h"
 #include "bridge/bridge.h"
+#include "bridge/counters.h"
 #include "bridge/frame_guard.h"
 #include "bridge/log.h"
 #include "bridge/tls.h"
@@ -39,6 +40,15 @@ static struct upgrade *take_upgrade(int fd)
 	struct upgrade *u = upgrades[fd];
 	upgrades[fd] = NULL;
 	return u;
+}
+
+/* The connection has ended in its handshake. */
+static void drop_upgrade(int fd)
+{
+	struct upgrade *u = take_upgrade(fd);
+	if (u != NULL)
+		count(COUNTER_CONNECT_GONE);
+	upgrade_free(u);
 }
 
 static bool keep_upgrade(int fd, struct upgrade *u)
@@ -120,7 +130,7 @@ static int on_established(struct lws *wsi, struct connection *c)
 	c->of = c->endpoint->open(bridge_of(wsi), wsi, u);
 	bool fine = c->of != NULL && frame_guard_start(fd, c->endpoint->ping != NULL ? &answering : &leaving, c);
 	if (!fine)
-		log_line(LOG_LEVEL_ERROR, "out of memory, a connection is closed");
+		acceptor_short_of_memory(&bridge_of(wsi)->acceptor);
 	else
 		(void)frame_guard_feed(fd, (const uint8_t *)u->early, u->early_len); /* it has told the endpoint */
 	upgrade_free(u);
@@ -172,7 +182,7 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
 		c->of = NULL;
 		return 0;
 	case LWS_CALLBACK_CLOSED_HTTP:
-		upgrade_free(take_upgrade((int)lws_get_socket_fd(wsi)));
+		drop_upgrade((int)lws_get_socket_fd(wsi));
 		return 0;
 	case LWS_CALLBACK_HTTP:
 	case LWS_CALLBACK_RAW_ADOPT:
@@ -243,13 +253,14 @@ bool server_start(struct server *srv, struct bridge *b)
 void server_adopt(struct server *srv, int fd, struct upgrade *u, const char *head, size_t len)
 {
 	if (!keep_upgrade(fd, u)) {
+		acceptor_short_of_memory(&srv->bridge->acceptor);
 		upgrade_free(u);
 		(void)close(fd);
 		return;
 	}
 	/* takes the descriptor in any case, and mostly calls back from inside */
 	if (lws_adopt_socket_vhost_readbuf(srv->vhost, fd, head, len) == NULL)
-		upgrade_free(take_upgrade(fd));
+		drop_upgrade(fd);
 }
 
 static void on_busy(uv_idle_t *handle)

@@ -49,8 +49,9 @@ struct message_piece;
 /* What a broker may have under way to a device: what it missed must not fill the broker's queue of packets,
  * or the broker drops its own answers (SUBACK). */
 #define DEVICE_RECEIVE_MAXIMUM 32
-#define OPENING_MS 20000                                 /* from the 101 until the session is in its rooms */
-#define JOIN_REFS_MAX 16                                 /* joins of one room that wait for the same SUBACK */
+#define DEVICES_A_SESSION 4u /* named devices, those away included, for each of max_sessions */
+#define OPENING_MS 20000     /* from the 101 until the session is in its rooms */
+#define JOIN_REFS_MAX 16     /* joins of one room that wait for the same SUBACK */
 #define SUBSCRIBE_ID_FIRST (PUBLISHES_IN_FLIGHT_MAX + 1) /* packet ids of SUBSCRIBE: above the publishes' */
 #define SESSION_ID_MAX 48                                /* bytes of a client id of ours */
 
@@ -110,13 +111,15 @@ struct session {
 	uint64_t number;               /* never used twice by this process */
 	enum session_state state;
 	char client_id[SESSION_ID_MAX];
-	char *password; /* until the broker has judged it: the credential, and what the client has shown */
+	char *password; /* until the broker has judged it: the credential, what the client has shown, and (no part
+	                   of it, NUL-terminated) the address that it comes from */
 	uint32_t password_len;
 	char *device;    /* NULL: none */
 	char *home_room; /* NULL: the server's default room */
 	char since[ULID_LEN + 1];
 	bool echo, wants_presence, wants_typing;
 	bool ready_sent;
+	bool admitted;          /* the broker has let it in where it must, and no limit stood in its way */
 	bool persistent;        /* a named device: the broker keeps what it misses */
 	bool catching_up;       /* what a device has missed is still coming */
 	bool own_rooms;         /* it subscribes its rooms itself (fanout session, and every device) */
@@ -183,7 +186,6 @@ struct sessions {
 	struct devices devices;
 	uint64_t devices_tidied_ms;
 	uv_timer_t tick;
-	uint64_t opened_total, closed_total;
 };
 
 /* What a WebSocket of /ws/... is opened for. */
@@ -199,11 +201,9 @@ extern const struct mqtt_link_owner session_link_owner;
 /* CONNECT of a session's link. */
 void session_identify(struct mqtt_link *link, struct mqtt_connect *out);
 
-/* A WebSocket has been upgraded. fault is NULL, or why the parameters are refused (the
- * session is then made only to be closed with 4100). shown: what its client has shown of who it is. NULL when
- * out of memory. */
-struct session *session_open(struct sessions *all, struct lws *wsi, const struct session_params *params,
-                             const char *fault, struct mqtt_span shown);
+/* A WebSocket has been upgraded. Where u names a fault, the session is made only to be closed with 4100. u is
+ * borrowed. NULL when out of memory. */
+struct session *session_open(struct sessions *all, struct lws *wsi, const struct upgrade *u);
 
 /* The broker has let it in: it counts from now on, and takes the places of others. False: there is none for
  * it, and it is being closed. */

@@ -2,6 +2,7 @@
  * session_link.c - a session's own connection to the broker: what it subscribes, and what comes.
  */
 #include "bridge/bridge.h"
+#include "bridge/counters.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -53,9 +54,9 @@ static void on_up(struct mqtt_link *link)
 	char topics[FILTERS_MAX][TOPIC_MAX];
 	struct mqtt_filter filters[FILTERS_MAX] = {{.qos = 1}, {.qos = 1}, {.qos = 0}};
 	size_t n = s->wants_typing ? 3 : 2;
-	session_forget_password(s);
 	if (s->bridge->settings.logins && !session_admit(s))
 		return;
+	session_forget_password(s);
 	filters[0].filter = (struct mqtt_span){
 	    topics[0], topic_format(TOPIC_INBOX, root, id->text, id->len, NULL, 0, topics[0], TOPIC_MAX)};
 	filters[1].filter =
@@ -145,9 +146,11 @@ static bool check_own_seq(struct session *s, struct membership *m, uint64_t seq)
 	bool fine = !m->have_seq || seq == m->seq + 1 || seq == 1 || s->catching_up;
 	if (!fine) {
 		uint64_t missing = seq - m->seq - 1;
-		s->bridge->rooms.lost += missing;
-		log_line(LOG_LEVEL_ERROR, "room %s: %llu messages for %s were lost between broker and bridge",
-		         m->room->name, (unsigned long long)missing, s->who->identity.text);
+		static struct log_limit limit;
+		count_more(COUNTER_DROP_LOST, missing);
+		log_limited(&limit, s->bridge->loop.now_ms, LOG_LEVEL_ERROR,
+		            "room %s: %llu messages for %s were lost between broker and bridge", m->room->name,
+		            (unsigned long long)missing, s->who->identity.text);
 		session_close(s, CLOSE_OVERLOADED, "messages were lost, resume with since");
 	}
 	m->have_seq = true;

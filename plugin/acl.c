@@ -8,6 +8,7 @@
 #include "clock.h"
 #include "common/topic.h"
 #include "compat.h"
+#include "counters.h"
 #include "history.h"
 #include "inflight.h"
 #include "notices.h"
@@ -103,6 +104,7 @@ static void tell(const struct mosquitto_evt_acl_check *ed)
 	schema_find_ref(ed->payload, ed->payloadlen, ref);
 	error = users_take_token(author->who, clock_monotonic_ms()) ? CHAT_ERROR_NOT_ALLOWED
 	                                                            : CHAT_ERROR_RATE_LIMITED;
+	count(counter_of_error(error));
 	notices_error(author, error, NULL, ref);
 }
 

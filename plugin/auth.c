@@ -149,12 +149,12 @@ static int admit_own(struct mosquitto_evt_basic_auth *ed, const char *name, cons
 	struct identity who;
 
 	if (name && strcmp(name, BRIDGE_USERNAME) == 0 && starts_with(id, BRIDGE_CLIENT_PREFIX))
-		return remember_bridge(ed->client) ? MOSQ_ERR_SUCCESS : MOSQ_ERR_AUTH;
+		return *shown == '\0' && remember_bridge(ed->client) ? MOSQ_ERR_SUCCESS : MOSQ_ERR_AUTH;
 	if (!name || !starts_with(id, SESSION_CLIENT_PREFIX) || !identity_parse(name, strlen(name), &who))
 		return MOSQ_ERR_AUTH;
 	switch (state.options->auth) {
 	case AUTH_NONE:
-		return admit(ed->client, &who, id, CLIENT_SESSION);
+		return *shown == '\0' ? admit(ed->client, &who, id, CLIENT_SESSION) : MOSQ_ERR_AUTH;
 	case AUTH_TOKEN:
 		return admit_with_token(ed, &who, id, shown, CLIENT_SESSION);
 	case AUTH_BROKER:

@@ -9,6 +9,7 @@
 #include "clients.h"
 #include "clock.h"
 #include "compat.h"
+#include "counters.h"
 #include "farewells.h"
 #include "history.h"
 #include "log.h"
@@ -101,6 +102,8 @@ static int on_tick(int event, void *data, void *userdata)
 		users_tidy(now);
 		refs_tidy(now);
 		typing_tidy(now);
+		log_tick(now);
+		counters_tick(now);
 	}
 	return MOSQ_ERR_SUCCESS;
 }

@@ -10,6 +10,7 @@
 #include "broker_config.h"
 #include "clients.h"
 #include "compat.h"
+#include "counters.h"
 #include "device_key.h"
 #include "farewells.h"
 #include "history.h"
@@ -350,5 +351,6 @@ void stop_all(void)
 	presence_stop();
 	farewells_stop();
 	live_options_stop();
-	log_reset();
+	counters_stop();
+	log_stop();
 }

@@ -24,16 +24,17 @@
 #define FAREWELLS_MAX 64 /* clients that are sent away in one tick; the others' turn comes with the next */
 #define KICK_AFTER_S 10  /* a session that its bridge has not closed by then is closed by the broker */
 
-/* Beside the faults of a token itself. */
-enum { REFUSAL_MISSING = TOKEN_FAULTS, REFUSAL_ANOTHER_ADDRESS, REFUSALS };
+#define CAUSE_OF(fault)                                                                                      \
+	((enum log_cause)((int)LOG_CAUSE_TOKEN_MALFORMED + (int)(fault) - (int)TOKEN_MALFORMED))
 
-_Static_assert(LOG_CAUSE_TOKEN + REFUSALS - 1 <= LOG_CAUSE_TOKEN_LAST, "a cause for each");
+_Static_assert(CAUSE_OF(TOKEN_BAD_SIGNATURE) == LOG_CAUSE_TOKEN_BAD_SIGNATURE &&
+                   CAUSE_OF(TOKEN_FAULTS) == LOG_CAUSE_TOKEN_MISSING,
+               "a cause for each fault, in the same order");
 
 static struct {
 	const struct options *options;
 	struct token_keys *keys; /* NULL: none */
 	uint64_t ticked_ms;
-	uint64_t refused[REFUSALS];
 } state;
 
 /* ---- keys ---------------------------------------------------------------------------------- */
@@ -140,16 +141,11 @@ static int64_t now_s(void)
 	return (int64_t)(clock_real_ms() / 1000);
 }
 
-/* which: a fault, or one of those above. */
-static void refuse(unsigned which, const char *from)
+static void refuse(enum log_cause cause, const char *why, const char *from)
 {
-	const char *why = which == REFUSAL_MISSING           ? "missing"
-	                  : which == REFUSAL_ANOTHER_ADDRESS ? "another_address"
-	                                                     : token_fault_name((enum token_fault)which);
 	char text[LOG_TEXT_MAX];
 
-	state.refused[which]++;
-	log_limited((enum log_cause)(LOG_CAUSE_TOKEN + which), MOSQ_LOG_NOTICE, "refused a token from %s: %s",
+	log_limited(cause, MOSQ_LOG_NOTICE, "refused a token from %s: %s",
 	            log_text(from, from ? strlen(from) : 0, text), why);
 }
 
@@ -162,8 +158,10 @@ enum token_fault tokens_verify(const char *text, size_t len, const char *from, s
 
 	if (state.keys && text && len > 0)
 		fault = token_verify(state.keys, &rules, now_s(), text, len, out);
-	if (fault != TOKEN_GOOD)
-		refuse(text && len > 0 ? fault : REFUSAL_MISSING, from);
+	if (!text || len == 0)
+		refuse(LOG_CAUSE_TOKEN_MISSING, "missing", from);
+	else if (fault != TOKEN_GOOD)
+		refuse(CAUSE_OF(fault), token_fault_name(fault), from);
 	return fault;
 }
 
@@ -174,7 +172,7 @@ enum token_fault tokens_verify_for(const struct identity *who, const char *text,
 
 	if (fault != TOKEN_GOOD || identity_equal(&out->who, who))
 		return fault;
-	refuse(REFUSAL_ANOTHER_ADDRESS, from);
+	refuse(LOG_CAUSE_TOKEN_ANOTHER_ADDRESS, "another_address", from);
 	return TOKEN_NOT_AN_ADDRESS;
 }
 

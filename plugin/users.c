@@ -3,13 +3,16 @@
  */
 #include "users.h"
 
+#include "compat.h"
+#include "log.h"
 #include "presence.h"
 #include "table.h"
 
 #include <stdlib.h>
 
-#define TIDY_AT_ONCE 256
-#define TOKEN 1000 /* the bucket counts thousandths, so that a millisecond adds a whole number */
+#define TIDY_AT_ONCE 256 /* at least, in one call */
+#define TIDY_SHARE 8     /* or so many calls for all of them: entries are made faster than any fixed number */
+#define TOKEN 1000       /* the bucket counts thousandths, so that a millisecond adds a whole number */
 
 struct user {
 	struct table_entry entry;
@@ -122,19 +125,23 @@ bool users_take_token(const struct identity *who, uint64_t now_ms)
 	if (!user)
 		return false;
 	fill(user, now_ms);
-	if (user->bucket < TOKEN)
+	if (user->bucket < TOKEN) {
+		log_limited(LOG_CAUSE_RATE, MOSQ_LOG_NOTICE, "messages of %s are refused: too many (rate_messages)",
+		            who->text);
 		return false;
+	}
 	user->bucket -= TOKEN;
 	return true;
 }
 
 void users_tidy(uint64_t now_ms)
 {
-	size_t n = table_count(&state.all);
+	size_t all = table_count(&state.all);
+	size_t n = all / TIDY_SHARE > TIDY_AT_ONCE ? all / TIDY_SHARE : TIDY_AT_ONCE;
 	struct user *user;
 
-	if (n > TIDY_AT_ONCE)
-		n = TIDY_AT_ONCE;
+	if (n > all)
+		n = all;
 	for (; n > 0; n--) {
 		user = table_oldest(&state.all);
 		fill(user, now_ms);

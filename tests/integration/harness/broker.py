@@ -290,6 +290,18 @@ class Broker:
         with open(self.log_path, "rb") as f:
             return f.read().decode("utf-8", "replace")
 
+    def counters(self, who="chat-bridge"):
+        """Ends the broker; what that one has counted ("chat" is the plugin): {"closes 1000": 3, ...}. Of several
+        bridges name one: "chat-bridge[1]"."""
+        if not self.ended:
+            assert self.terminate() == 0
+        found = {}
+        for line in re.findall(r"^(?:\d+: )?%s: counters: (.*)$" % re.escape(who), self.log(), re.M):
+            for family in line.split("; "):
+                name, *values = family.split(" ")
+                found.update(("%s %s" % (name, label), int(n)) for label, n in (value.rsplit("=", 1) for value in values))
+        return found
+
     def allow(self, *patterns):
         """Log lines that would be a surprise in other tests."""
         self.allowed += patterns
