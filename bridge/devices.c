@@ -7,7 +7,8 @@
 #include <utlist.h>
 
 #define ID_MAX 48 /* bytes of a client id of ours, with its NUL */
-#define TIDY_AT_ONCE 1024
+#define TIDY_AT_ONCE 64
+#define TIDY_ROUNDS 32 /* in which all are looked at, however many there are */
 
 struct device {
 	char id[ID_MAX];     /* empty: a free place */
@@ -119,7 +120,8 @@ void devices_leave(struct devices *d, const struct identity *who, const char *cl
 
 void devices_tidy(struct devices *d, uint64_t now_ms)
 {
-	for (int i = 0; i < TIDY_AT_ONCE && d->oldest != NULL; i++) {
+	unsigned due = TIDY_AT_ONCE + HASH_COUNT(d->owners) / TIDY_ROUNDS;
+	for (unsigned i = 0; i < due && d->oldest != NULL; i++) {
 		struct device_owner *owner = d->oldest;
 		if (expire(d, owner, now_ms) == 0) {
 			forget(d, owner);

@@ -3,27 +3,30 @@
  */
 #include "users.h"
 
+#include "clock.h"
 #include "compat.h"
 #include "log.h"
 #include "presence.h"
 #include "table.h"
 
 #include <stdlib.h>
+#include <utlist.h>
 
-#define TIDY_AT_ONCE 256 /* at least, in one call */
-#define TIDY_SHARE 8     /* or so many calls for all of them: entries are made faster than any fixed number */
-#define TOKEN 1000       /* the bucket counts thousandths, so that a millisecond adds a whole number */
+#define TIDY_AT_ONCE 16384 /* more than clients can leave between two rounds */
+#define TOKEN 1000         /* the bucket counts thousandths, so that a millisecond adds a whole number */
 
 struct user {
 	struct table_entry entry;
-	uint64_t counted_ms; /* when the bucket was last brought up to date */
-	uint64_t bucket;     /* thousandths of a message, at most burst * TOKEN */
+	struct user *prev, *next; /* in the idle list, without a live client */
+	uint64_t counted_ms;      /* when the bucket was last brought up to date */
+	uint64_t bucket;          /* thousandths of a message, at most burst * TOKEN */
 	uint32_t live;
 	struct identity who; /* its text is the key */
 };
 
 static struct {
-	struct table all; /* oldest: not looked at by users_tidy for longest */
+	struct table all;
+	struct user *idle; /* those without a live client; first: whose bucket has been untouched for longest */
 	struct value_rate rate;
 } state;
 
@@ -34,6 +37,8 @@ void users_limit(struct value_rate rate)
 
 static void forget(struct user *user)
 {
+	if (user->live == 0)
+		DL_DELETE(state.idle, user);
 	table_remove(&state.all, user);
 	free(user);
 }
@@ -67,10 +72,12 @@ static struct user *find_or_add(const struct identity *who)
 		return NULL;
 	user->who = *who;
 	user->bucket = full_bucket();
-	if (table_add(&state.all, user, user->who.text, user->who.len))
-		return user;
-	free(user);
-	return NULL;
+	if (!table_add(&state.all, user, user->who.text, user->who.len)) {
+		free(user);
+		return NULL;
+	}
+	DL_APPEND(state.idle, user);
+	return user;
 }
 
 struct user *users_enter(const struct identity *who)
@@ -80,16 +87,11 @@ struct user *users_enter(const struct identity *who)
 	if (!user)
 		return NULL;
 	user->live++;
-	if (user->live == 1)
-		presence_came(who);
+	if (user->live > 1)
+		return user;
+	DL_DELETE(state.idle, user);
+	presence_came(who);
 	return user;
-}
-
-void users_leave(struct user *user)
-{
-	user->live--;
-	if (user->live == 0)
-		presence_left(&user->who);
 }
 
 bool users_online(const struct identity *who)
@@ -115,6 +117,19 @@ static void fill(struct user *user, uint64_t now_ms)
 		user->bucket = full_bucket();
 }
 
+void users_leave(struct user *user)
+{
+	user->live--;
+	if (user->live > 0)
+		return;
+	presence_left(&user->who);
+	DL_APPEND(state.idle, user);
+	fill(user, clock_monotonic_ms());
+	/* Who has not sent much is of no use now; others wait for users_tidy. */
+	if (user->bucket >= full_bucket())
+		forget(user);
+}
+
 bool users_take_token(const struct identity *who, uint64_t now_ms)
 {
 	struct user *user;
@@ -125,6 +140,10 @@ bool users_take_token(const struct identity *who, uint64_t now_ms)
 	if (!user)
 		return false;
 	fill(user, now_ms);
+	if (user->live == 0) {
+		DL_DELETE(state.idle, user);
+		DL_APPEND(state.idle, user);
+	}
 	if (user->bucket < TOKEN) {
 		log_limited(LOG_CAUSE_RATE, MOSQ_LOG_NOTICE, "messages of %s are refused: too many (rate_messages)",
 		            who->text);
@@ -136,18 +155,12 @@ bool users_take_token(const struct identity *who, uint64_t now_ms)
 
 void users_tidy(uint64_t now_ms)
 {
-	size_t all = table_count(&state.all);
-	size_t n = all / TIDY_SHARE > TIDY_AT_ONCE ? all / TIDY_SHARE : TIDY_AT_ONCE;
-	struct user *user;
+	unsigned n;
 
-	if (n > all)
-		n = all;
-	for (; n > 0; n--) {
-		user = table_oldest(&state.all);
-		fill(user, now_ms);
-		if (user->live == 0 && user->bucket >= full_bucket())
-			forget(user);
-		else
-			table_renew(&state.all, user);
+	for (n = 0; n < TIDY_AT_ONCE && state.idle; n++) {
+		fill(state.idle, now_ms);
+		if (state.idle->bucket < full_bucket())
+			return; /* those behind it are full soon after it at the latest */
+		forget(state.idle);
 	}
 }

@@ -34,7 +34,7 @@ bool users_online(const struct identity *who);
 /* Takes a token for one message. False: the sender is over its rate, which the log says, or memory is out. */
 bool users_take_token(const struct identity *who, uint64_t now_ms);
 
-/* Drops entries that have no purpose any more: once a second, and each is looked at within eight. */
+/* Drops entries that have no purpose any more; call it about once a second. */
 void users_tidy(uint64_t now_ms);
 
 #endif

@@ -62,8 +62,9 @@ class Stream(asyncio.Protocol):
     def reset(self):
         """RST, as when a machine or a tunnel is gone."""
         sock = self.transport.get_extra_info("socket")
+        # None: over TLS and closed already.
         with contextlib.suppress(OSError):
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            sock and sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.transport.abort()
 
 
@@ -131,6 +132,8 @@ class World:
         self.pause = clients / rate  # mean seconds between two messages of one client
         self.notes = {}
         self.last_receipt = 0.0
+        # For connections to the WebSocket and HTTP port.
+        self.secure = {"ssl": server.tls.context(), "server_hostname": "localhost"} if server.tls else {}
 
     def note(self, what, n=1):
         self.notes[what] = self.notes.get(what, 0) + n
@@ -355,7 +358,8 @@ class WsClient(Client):
         self.open_places = {"room:" + room for room in self.rooms} | {"inbox"} if connection.since else set()
         loop = asyncio.get_running_loop()
         port = self.world.server.ws_port
-        _, stream = await loop.create_connection(lambda: WsStream(self, connection), "127.0.0.1", port)
+        _, stream = await loop.create_connection(lambda: WsStream(self, connection), "127.0.0.1", port,
+                                                 **self.world.secure)
         self.stream = stream
         stream.send(("GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                      "Sec-WebSocket-Key: %s\r\nSec-WebSocket-Version: 13\r\n\r\n" % (
@@ -587,10 +591,11 @@ def make(world, number, kind, rooms, **more):
     return (MqttClient if kind in OVER_MQTT else WsClient)(world, number, kind, rooms, **more)
 
 
-async def http_get(port, path):
+async def http_get(world, path):
     """(status, parsed body or None); status 0 when there was no answer."""
+    port = world.server.ws_port
     try:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, **world.secure)
     except OSError:
         return 0, None
     try:

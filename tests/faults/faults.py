@@ -30,8 +30,8 @@ UP = 10.0 * FACTOR  # seconds for a broker to start or to end
 class Server(Broker):
     """A broker with persistence and history, driven from an asyncio loop."""
 
-    def __init__(self, options=None):
-        super().__init__(options=options)
+    def __init__(self, options=None, tls=None):
+        super().__init__(options=options, tls=tls)
         self.history_path = os.path.join(self.folder, "chat.db")
         self.options.setdefault("history_file", self.history_path)
         self.lines += ["persistence true", "persistence_location %s/" % self.folder]

@@ -133,7 +133,7 @@ class Trial:
     async def _healthy(self):
         """The bridge has its own connection to the broker."""
         end = time.monotonic() + BACK
-        while (await clients.http_get(self.server.ws_port, "/health"))[0] != 200:
+        while (await clients.http_get(self.world, "/health"))[0] != 200:
             if time.monotonic() > end:
                 raise AssertionError("/health is not 200")
             await asyncio.sleep(0.02)
@@ -154,7 +154,7 @@ class Trial:
             guest.start()
         # Persistent sessions and their subscriptions go to the disk now, so that they are there after a SIGKILL.
         os.kill(self.server.pid, signal.SIGUSR1)
-        status, _ = await clients.http_get(self.server.ws_port, "/users")
+        status, _ = await clients.http_get(self.world, "/users")
         self.can_users = status != 404
         answer = await self.everybody[0].ask(room=self.everybody[0].rooms[0], limit=1)
         self.can_page = answer["type"] == "history"
@@ -196,7 +196,7 @@ class Trial:
         want = {c.address for c in self.everybody}
         shown, end = None, stopped + PRESENCE
         while True:
-            status, body = await clients.http_get(self.server.ws_port, "/users")
+            status, body = await clients.http_get(self.world, "/users")
             shown = {entry["user"] for entry in body if entry.get("status") == "online"} if status == 200 else None
             late = time.monotonic() > end
             views = {c.address: c.online_users() for c in self.everybody if getattr(c, "watches", False)}
@@ -272,7 +272,7 @@ class Trial:
             ids, after = [], self.world.first_id
             while True:
                 status, body = await clients.http_get(
-                    self.server.ws_port, "/rooms/%s/messages?after=%s&limit=200" % (room, after))
+                    self.world, "/rooms/%s/messages?after=%s&limit=200" % (room, after))
                 if status == 404:
                     self.say("GET /rooms/%s/messages: 404, skipped" % room)
                     return
