@@ -7,6 +7,7 @@
  */
 #include "bridge/bridge.h"
 #include "bridge/log.h"
+#include "bridge/sandbox.h"
 #include "bridge/socket_calls.h"
 #include "bridge/tls.h"
 

@@ -334,6 +334,14 @@ static const char *read_history_queue_bytes(const char *v, struct options *o)
 	           : "a size from 1m to 1024m is expected, such as 16m";
 }
 
+static const char *read_sandbox(const char *v, struct options *o)
+{
+	if (strcmp(v, "on") != 0 && strcmp(v, "off") != 0)
+		return "`on` or `off` is expected";
+	o->sandbox = strcmp(v, "on") == 0;
+	return NULL;
+}
+
 static const char *read_web_root(const char *v, struct options *o)
 {
 	o->web_off = strcmp(v, "off") == 0;
@@ -384,6 +392,7 @@ static const struct {
     {"room", read_room},
     {"fanout", read_fanout},
     {"mqtt", read_mqtt},
+    {"sandbox", read_sandbox},
     {"other_topics", read_other_topics},
     {"auth", read_auth},
     {"allowed_origins", read_allowed_origins},
@@ -426,6 +435,7 @@ static const struct options defaults = {
     .topic_root = "chat",
     .room = "general",
     .mqtt = true,
+    .sandbox = true,
     .allowed_origins = "*", /* while authentication is off */
     .max_message_chars = 4000,
     .max_frame_bytes = 64 * 1024,

@@ -36,6 +36,7 @@ struct options {
 	char room[ROOM_MAX + 1];
 	bool fanout_session;
 	bool mqtt; /* the bridges tunnel MQTT over WebSocket */
+	bool sandbox; /* of the bridges */
 	enum other_topics other_topics;
 	bool auth_given;                       /* `auth none` was written down */
 	char allowed_origins[ORIGINS_MAX + 1]; /* "*", a list, or "" for none */
