@@ -18,6 +18,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/un.h>
 
 #define LINKS_CONNECTING_MAX 8
 #define LINK_PACKET_MAX ((size_t)512 * 1024)

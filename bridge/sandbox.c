@@ -10,6 +10,7 @@
 #include <linux/landlock.h>
 #include <sched.h>
 #include <seccomp.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,46 +40,44 @@ static const char *const deadly[] = {
     "unshare", "setns", "personality", "keyctl", "add_key", "request_key",
     /* the kernel */
     "bpf", "perf_event_open", "userfaultfd", "init_module", "finit_module", "delete_module", "kexec_load",
-    "kexec_file_load", "reboot", "iopl", "ioperm", "acct", "swapon", "swapoff", "settimeofday", "clock_settime",
+    "kexec_file_load", "reboot", "iopl", "ioperm", "acct", "swapon", "swapoff", "settimeofday",
+    "clock_settime",
     /* other files */
     "mount", "umount2", "move_mount", "open_tree", "fsopen", "fsconfig", "fsmount", "fspick", "mount_setattr",
-    "pivot_root", "chroot", "open_by_handle_at",
-};
+    "pivot_root", "chroot", "open_by_handle_at"};
 
 /* What works without: libuv asks for it whenever it starts a loop. */
 static const char *const early_denied[] = {"io_uring_setup", "io_uring_enter", "io_uring_register"};
 
-/* What runs after the start: our code, libuv, libwebsockets, OpenSSL, SQLite, malloc and threads of the C library.
- * Both names of a call are there where a processor has only one of them. */
+/* What runs after the start: our code, libuv, libwebsockets, OpenSSL, SQLite, malloc and threads of the C
+ * library. Both names of a call are there where a processor has only one of them. */
 static const char *const needed[] = {
     /* descriptors */
-    "read", "readv", "pread64", "write", "writev", "pwrite64", "close", "lseek", "dup", "pipe2", "eventfd2",
-    "poll", "ppoll", "select", "pselect6", "epoll_create1", "epoll_ctl", "epoll_wait", "epoll_pwait",
-    "epoll_pwait2", "timerfd_create", "timerfd_settime", "timerfd_gettime",
+    "read", "readv", "pread64", "write", "writev", "pwrite64", "close", "lseek", "pipe2", "eventfd2", "poll",
+    "ppoll", "select", "pselect6", "epoll_create1", "epoll_ctl", "epoll_wait", "epoll_pwait", "epoll_pwait2",
+    "timerfd_create", "timerfd_settime", "timerfd_gettime",
     /* sockets */
-    "accept", "accept4", "recvfrom", "recvmsg", "recvmmsg", "sendto", "sendmsg", "sendmmsg", "shutdown",
-    "getsockopt", "setsockopt", "getsockname", "getpeername",
+    "accept", "accept4", "recvfrom", "recvmsg", "sendto", "sendmsg", "shutdown", "getsockopt", "setsockopt",
+    "getsockname", "getpeername",
     /* files, of those that Landlock lets through */
-    "open", "openat", "stat", "lstat", "fstat", "newfstatat", "statx", "fstatfs", "access", "faccessat",
-    "faccessat2", "readlink", "readlinkat", "getcwd", "ftruncate", "fallocate", "fsync", "fdatasync", "fadvise64",
+    "open", "openat", "stat", "lstat", "fstat", "newfstatat", "statx", "access", "faccessat", "faccessat2",
+    "readlink", "readlinkat", "getcwd", "ftruncate",
     /* memory */
-    "brk", "munmap", "mremap", "madvise", "msync", "mincore",
+    "brk", "munmap", "mremap", "madvise",
     /* threads */
-    "futex", "futex_waitv", "futex_wake", "futex_wait", "futex_requeue", "set_robust_list", "get_robust_list",
-    "set_tid_address", "rseq", "membarrier", "sched_yield", "sched_getaffinity", "sched_getparam",
-    "sched_getscheduler", "gettid", "getcpu", "exit", "exit_group",
+    "futex", "futex_waitv", "futex_wake", "futex_wait", "futex_requeue", "set_robust_list", "set_tid_address",
+    "rseq", "membarrier", "sched_yield", "sched_getaffinity", "sched_getparam", "sched_getscheduler",
+    "gettid", "getcpu", "exit", "exit_group",
     /* signals */
-    "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "rt_sigtimedwait", "sigaltstack", "signalfd4",
-    "restart_syscall",
+    "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sigaltstack", "restart_syscall",
     /* time */
-    "clock_gettime", "clock_getres", "clock_nanosleep", "nanosleep", "gettimeofday", "time", "times",
+    "clock_gettime", "clock_getres", "clock_nanosleep", "nanosleep", "gettimeofday", "time",
     /* the process itself */
-    "getpid", "getppid", "getuid", "geteuid", "getgid", "getegid", "getrandom", "getrlimit", "getrusage", "uname",
-    "sysinfo",
-};
+    "getpid", "getppid", "getuid", "geteuid", "getgid", "getegid", "getrandom", "getrlimit", "getrusage",
+    "uname", "sysinfo"};
 
-static const int fcntl_needed[] = {F_GETFD,  F_SETFD,  F_GETFL,     F_SETFL,      F_DUPFD,      F_DUPFD_CLOEXEC,
-                                   F_GETLK,  F_SETLK,  F_SETLKW,    F_OFD_GETLK,  F_OFD_SETLK,  F_OFD_SETLKW};
+static const int fcntl_needed[] = {F_GETFD, F_SETFD, F_GETFL,  F_SETFL,     F_DUPFD,     F_DUPFD_CLOEXEC,
+                                   F_GETLK, F_SETLK, F_SETLKW, F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW};
 
 static const unsigned long ioctl_needed[] = {FIONBIO, FIONREAD, FIOCLEX};
 
@@ -94,14 +93,16 @@ static void add(scmp_filter_ctx filter, int *error, uint32_t action, const char 
 		*error = rc;
 }
 
-static void add_all(scmp_filter_ctx filter, int *error, uint32_t action, const char *const *names, size_t count)
+static void add_all(scmp_filter_ctx filter, int *error, uint32_t action, const char *const *names,
+                    size_t count)
 {
 	for (size_t i = 0; i < count; i++)
 		add(filter, error, action, names[i], 0, NULL);
 }
 
 /* One call with one argument: allowed where it is so, else the end. */
-static void only_with(scmp_filter_ctx filter, int *error, const char *name, unsigned which, scmp_datum_t value)
+static void only_with(scmp_filter_ctx filter, int *error, const char *name, unsigned which,
+                      scmp_datum_t value)
 {
 	add(filter, error, SCMP_ACT_ALLOW, name, 1, &(struct scmp_arg_cmp){which, SCMP_CMP_EQ, value, 0});
 	add(filter, error, SCMP_ACT_KILL_PROCESS, name, 1, &(struct scmp_arg_cmp){which, SCMP_CMP_NE, value, 0});
@@ -154,8 +155,17 @@ static void allow_sockets(scmp_filter_ctx filter, int *error, const struct socka
 	/* without a type of its own a datagram socket could send to any path, connected to nothing */
 	add(filter, error, SCMP_ACT_ALLOW, "socket", 2,
 	    (struct scmp_arg_cmp[]){{0, SCMP_CMP_EQ, AF_UNIX, 0}, stream});
-	add(filter, error, SCMP_ACT_KILL_PROCESS, "socket", 1, &(struct scmp_arg_cmp){0, SCMP_CMP_NE, AF_UNIX, 0});
-	only_with(filter, error, "connect", 1, (scmp_datum_t)(uintptr_t)broker);
+	add(filter, error, SCMP_ACT_KILL_PROCESS, "socket", 1,
+	    &(struct scmp_arg_cmp){0, SCMP_CMP_NE, AF_UNIX, 0});
+	/* this address and no other; and whole, for a shorter length would be another path */
+	const scmp_datum_t address = (scmp_datum_t)(uintptr_t)broker;
+	const struct scmp_arg_cmp ours = {1, SCMP_CMP_EQ, address, 0};
+	add(filter, error, SCMP_ACT_ALLOW, "connect", 2,
+	    (struct scmp_arg_cmp[]){ours, {2, SCMP_CMP_EQ, sizeof *broker, 0}});
+	add(filter, error, SCMP_ACT_KILL_PROCESS, "connect", 2,
+	    (struct scmp_arg_cmp[]){ours, {2, SCMP_CMP_NE, sizeof *broker, 0}});
+	add(filter, error, SCMP_ACT_KILL_PROCESS, "connect", 1,
+	    &(struct scmp_arg_cmp){1, SCMP_CMP_NE, address, 0});
 	add(filter, error, SCMP_ACT_KILL_PROCESS, "bind", 0, NULL);
 	add(filter, error, SCMP_ACT_KILL_PROCESS, "listen", 0, NULL);
 }
@@ -197,12 +207,12 @@ struct ruleset {
 	uint64_t ports;  /* from version 4 on */
 	uint64_t scopes; /* from version 6 on */
 };
-#define FILES_1 ((UINT64_C(1) << 13) - 1) /* execute, write, read, and what is done in folders */
-#define FILES_REFER (UINT64_C(1) << 13)   /* 2: to another folder */
-#define FILES_TRUNCATE (UINT64_C(1) << 14)  /* 3 */
-#define FILES_IOCTL (UINT64_C(1) << 15)     /* 5: of devices */
-#define PORTS_4 UINT64_C(3)                 /* bind, connect */
-#define SCOPES_6 UINT64_C(3)                /* abstract unix sockets, signals */
+#define FILES_1 ((UINT64_C(1) << 13) - 1)  /* execute, write, read, and what is done in folders */
+#define FILES_REFER (UINT64_C(1) << 13)    /* 2: to another folder */
+#define FILES_TRUNCATE (UINT64_C(1) << 14) /* 3 */
+#define FILES_IOCTL (UINT64_C(1) << 15)    /* 5: of devices */
+#define PORTS_4 UINT64_C(3)                /* bind, connect */
+#define SCOPES_6 UINT64_C(3)               /* abstract unix sockets, signals */
 
 /* A path that leads nowhere needs no rule. */
 static bool allow_path(int rules, const char *path, uint64_t access)
@@ -236,8 +246,7 @@ static bool allow_renewed(int rules, const char *path)
 	char target[PATH_MAX];
 	if (path[0] == '\0')
 		return true;
-	return allow_folder_of(rules, path) &&
-	       (realpath(path, target) == NULL || allow_folder_of(rules, target));
+	return allow_folder_of(rules, path) && (realpath(path, target) == NULL || allow_folder_of(rules, target));
 }
 
 /* SQLite's readers write into the shared memory (-shm) which of them reads how far, and into nothing else. */
@@ -287,7 +296,8 @@ static int confine_files(const struct sandbox_needs *needs)
 bool sandbox_hides(const char *path)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	bool hidden = fd < 0 && errno == EACCES && access(path, R_OK) == 0; /* Landlock is not asked by access() */
+	bool hidden =
+	    fd < 0 && errno == EACCES && access(path, R_OK) == 0; /* Landlock is not asked by access() */
 	if (fd >= 0)
 		(void)close(fd);
 	return hidden;
@@ -357,8 +367,8 @@ void sandbox_start(const struct sandbox_needs *needs)
 		log_line(LOG_LEVEL_WARNING, "sandbox: prctl: %s", strerror(errno));
 	int version = confine_files(needs);
 	if (version < 0)
-		log_line(LOG_LEVEL_WARNING, "sandbox: no Landlock (%s): every file of the broker's user can be opened",
-		         strerror(errno));
+		log_line(LOG_LEVEL_WARNING,
+		         "sandbox: no Landlock (%s): every file of the broker's user can be opened", strerror(errno));
 	bool calls = false;
 	if (calls_prepared) {
 		e = allow_calls(needs->broker);
