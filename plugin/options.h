@@ -35,7 +35,7 @@ struct options {
 	size_t topic_root_len;
 	char room[ROOM_MAX + 1];
 	bool fanout_session;
-	bool mqtt; /* the bridges tunnel MQTT over WebSocket */
+	bool mqtt;    /* the bridges tunnel MQTT over WebSocket */
 	bool sandbox; /* of the bridges */
 	enum other_topics other_topics;
 	bool auth_given;                       /* `auth none` was written down */

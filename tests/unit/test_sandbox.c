@@ -478,15 +478,18 @@ static void files_that_are_there(void **state)
 
 CALL(connect_to_broker, connect(unix_socket(), (const struct sockaddr *)broker, sizeof *broker))
 
+/* Large enough for mremap and for memory of its own. */
 static void *work(void *user)
 {
 	char *bytes = malloc(1 << 20);
+	char *more = bytes != NULL ? realloc(bytes, 1 << 26) : NULL;
 
-	if (bytes != NULL)
-		bytes = realloc(bytes, 1 << 26); /* NOLINT(bugprone-suspicious-realloc-usage): the process ends */
-	if (bytes != NULL)
-		memset(bytes, 1, 1 << 22);
-	free(bytes);
+	if (more == NULL) {
+		free(bytes);
+		return NULL;
+	}
+	memset(more, 1, 1 << 22);
+	free(more);
 	return user;
 }
 
