@@ -88,6 +88,12 @@ bool devices_enter(struct devices *d, const struct identity *who, const char *cl
 	return true;
 }
 
+bool devices_have_room(struct devices *d, const struct identity *who, const char *client_id, uint64_t now_ms)
+{
+	struct device_owner *owner = find(d, who);
+	return owner == NULL || expire(owner, now_ms) < DEVICES_MAX || device_of(owner, client_id) != NULL;
+}
+
 void devices_leave(struct devices *d, const struct identity *who, const char *client_id, uint64_t now_ms,
                    uint64_t expiry_ms)
 {

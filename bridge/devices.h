@@ -27,6 +27,9 @@ struct devices {
  * there is no memory. */
 bool devices_enter(struct devices *d, const struct identity *who, const char *client_id, uint64_t now_ms);
 
+/* Would devices_enter find a place? Enters nothing. */
+bool devices_have_room(struct devices *d, const struct identity *who, const char *client_id, uint64_t now_ms);
+
 /* Its session has ended; the broker keeps it for expiry_ms. */
 void devices_leave(struct devices *d, const struct identity *who, const char *client_id, uint64_t now_ms,
                    uint64_t expiry_ms);

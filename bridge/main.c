@@ -216,6 +216,7 @@ static bool start(struct bridge *b)
 {
 	read_proxies(b);
 	sync_start(&b->sync, b);
+	session_orders_start(b);
 	const struct sockaddr_un *broker = sandbox_address(b->settings.broker_socket);
 	if (broker == NULL || !load_certificate(&b->settings) || !loop_start(&b->loop, on_round, b) ||
 	    !mqtt_links_start(&b->links, &b->loop, broker, b->settings.credential, identify) ||

@@ -25,6 +25,13 @@ static struct bridge *bridge_of(struct lws *wsi)
 	return lws_context_user(lws_get_context(wsi));
 }
 
+void upgrade_free(struct upgrade *u)
+{
+	if (u != NULL)
+		explicit_bzero(u->shown, u->shown_len);
+	free(u);
+}
+
 static struct upgrade *take_upgrade(int fd)
 {
 	if (fd < 0 || fd >= upgrades_size)
@@ -48,7 +55,7 @@ static bool keep_upgrade(int fd, struct upgrade *u)
 		upgrades = grown;
 		upgrades_size = size;
 	}
-	free(upgrades[fd]); /* of a connection that ended during its handshake */
+	upgrade_free(upgrades[fd]); /* of a connection that ended during its handshake */
 	upgrades[fd] = u;
 	return true;
 }
@@ -116,7 +123,7 @@ static int on_established(struct lws *wsi, struct connection *c)
 		log_line(LOG_LEVEL_ERROR, "out of memory, a connection is closed");
 	else
 		(void)frame_guard_feed(fd, (const uint8_t *)u->early, u->early_len); /* it has told the endpoint */
-	free(u);
+	upgrade_free(u);
 	return fine ? 0 : -1;
 }
 
@@ -165,7 +172,7 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
 		c->of = NULL;
 		return 0;
 	case LWS_CALLBACK_CLOSED_HTTP:
-		free(take_upgrade((int)lws_get_socket_fd(wsi)));
+		upgrade_free(take_upgrade((int)lws_get_socket_fd(wsi)));
 		return 0;
 	case LWS_CALLBACK_HTTP:
 	case LWS_CALLBACK_RAW_ADOPT:
@@ -236,13 +243,13 @@ bool server_start(struct server *srv, struct bridge *b)
 void server_adopt(struct server *srv, int fd, struct upgrade *u, const char *head, size_t len)
 {
 	if (!keep_upgrade(fd, u)) {
-		free(u);
+		upgrade_free(u);
 		(void)close(fd);
 		return;
 	}
 	/* takes the descriptor in any case, and mostly calls back from inside */
 	if (lws_adopt_socket_vhost_readbuf(srv->vhost, fd, head, len) == NULL)
-		free(take_upgrade(fd));
+		upgrade_free(take_upgrade(fd));
 }
 
 static void on_busy(uv_idle_t *handle)
@@ -277,7 +284,7 @@ void server_end(struct server *srv)
 	if (srv->context != NULL)
 		lws_context_destroy(srv->context); /* with a foreign loop the second call frees */
 	for (int i = 0; i < upgrades_size; i++)
-		free(upgrades[i]);
+		upgrade_free(upgrades[i]);
 	free(upgrades);
 	upgrades = NULL;
 	upgrades_size = 0;

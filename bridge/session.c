@@ -57,8 +57,29 @@ static bool keep_params(struct session *s, const struct session_params *params)
 	return true;
 }
 
+static bool keep_password(struct session *s, struct mqtt_span shown)
+{
+	s->password = malloc(CREDENTIAL_HEX + shown.len);
+	if (s->password == NULL)
+		return false;
+	memcpy(s->password, s->bridge->settings.credential, CREDENTIAL_HEX);
+	if (shown.len > 0)
+		memcpy(s->password + CREDENTIAL_HEX, shown.at, shown.len);
+	s->password_len = (uint32_t)(CREDENTIAL_HEX + shown.len);
+	return true;
+}
+
+void session_forget_password(struct session *s)
+{
+	if (s->password != NULL)
+		explicit_bzero(s->password, s->password_len);
+	free(s->password);
+	s->password = NULL;
+	s->password_len = 0;
+}
+
 struct session *session_open(struct sessions *all, struct lws *wsi, const struct session_params *params,
-                             const char *fault)
+                             const char *fault, struct mqtt_span shown)
 {
 	struct bridge *b = all->bridge;
 	struct session *s = calloc(1, sizeof *s);
@@ -82,14 +103,32 @@ struct session *session_open(struct sessions *all, struct lws *wsi, const struct
 		return s;
 	}
 	if (!sessions_add_identity(s, &params->identity) || !sessions_start_latest(b, s->who) ||
-	    !keep_params(s, params) || !session_make_client_id(s)) {
+	    !keep_params(s, params) || !session_make_client_id(s) || !keep_password(s, shown)) {
 		session_close(s, CLOSE_INTERNAL, "out of memory");
 		return s;
 	}
-	if (s->persistent && !devices_enter(&all->devices, &params->identity, s->client_id, b->loop.now_ms)) {
+	/* who has to show something takes nobody's place before that is judged */
+	if (!b->settings.logins && !session_admit(s))
+		return s;
+	if (s->persistent && !devices_have_room(&all->devices, &params->identity, s->client_id, b->loop.now_ms)) {
 		s->persistent = false;
 		session_close(s, CLOSE_TOO_MANY, "too many devices of this address");
 		return s;
+	}
+	mqtt_link_open(&b->links, &s->link, &session_link_owner);
+	return s;
+}
+
+bool session_admit(struct session *s)
+{
+	struct bridge *b = s->bridge;
+	struct sessions *all = &b->sessions;
+	s->counted = true;
+	s->who->count++;
+	if (s->persistent && !devices_enter(&all->devices, &s->who->identity, s->client_id, b->loop.now_ms)) {
+		s->persistent = false;
+		session_close(s, CLOSE_TOO_MANY, "too many devices of this address");
+		return false;
 	}
 	if (s->device != NULL)
 		replace_device(s);
@@ -98,11 +137,10 @@ struct session *session_open(struct sessions *all, struct lws *wsi, const struct
 		struct session *spare = b->settings.sessions_latest ? session_oldest_other(s) : NULL;
 		session_close(spare != NULL ? spare : s, CLOSE_TOO_MANY, "too many sessions of this address");
 		if (spare == NULL)
-			return s;
+			return false;
 	}
 	sessions_choose(all, s->who);
-	mqtt_link_open(&b->links, &s->link, &session_link_owner);
-	return s;
+	return true;
 }
 
 /* ---- ending ------------------------------------------------------------------------------ */
@@ -193,6 +231,7 @@ static void destroy(struct session *s)
 	session_leave_rooms(s);
 	roster_leave(&s->bridge->roster, s);
 	session_input_clear(s);
+	session_forget_password(s);
 	outbox_clear(&s->outbox);
 	outbox_clear(&s->early);
 	chunk_release(s->pongs);
@@ -286,7 +325,8 @@ void session_gone(struct session *s)
 
 static void *open_endpoint(struct bridge *b, struct lws *wsi, const struct upgrade *u)
 {
-	struct session *s = session_open(&b->sessions, wsi, &u->params, u->fault);
+	struct session *s =
+	    session_open(&b->sessions, wsi, &u->params, u->fault, (struct mqtt_span){u->shown, u->shown_len});
 	if (s != NULL && u->fault == NULL)
 		log_line(LOG_LEVEL_INFO, "session of %s opened from %s (%s)", u->params.identity.text, u->address,
 		         s->client_id);

@@ -65,8 +65,10 @@ enum close_code {
 	CLOSE_RESTART = 1012,
 	CLOSE_OVERLOADED = 1013,
 	CLOSE_TOO_SLOW = 4001,
+	CLOSE_TOKEN_EXPIRED = 4002,
 	CLOSE_BROKER_AWAY = 4003,
 	CLOSE_BAD_ADDRESS = 4100,
+	CLOSE_BAD_TOKEN = 4101,
 	CLOSE_FORBIDDEN = 4102,
 	CLOSE_TOO_MANY = 4103,
 	CLOSE_REPLACED = 4104,
@@ -108,6 +110,8 @@ struct session {
 	uint64_t number;               /* never used twice by this process */
 	enum session_state state;
 	char client_id[SESSION_ID_MAX];
+	char *password; /* until the broker has judged it: the credential, and what the client has shown */
+	uint32_t password_len;
 	char *device;    /* NULL: none */
 	char *home_room; /* NULL: the server's default room */
 	char since[ULID_LEN + 1];
@@ -196,9 +200,17 @@ extern const struct mqtt_link_owner session_link_owner;
 void session_identify(struct mqtt_link *link, struct mqtt_connect *out);
 
 /* A WebSocket has been upgraded. fault is NULL, or why the parameters are refused (the
- * session is then made only to be closed with 4100). NULL when out of memory. */
+ * session is then made only to be closed with 4100). shown: what its client has shown of who it is. NULL when
+ * out of memory. */
 struct session *session_open(struct sessions *all, struct lws *wsi, const struct session_params *params,
-                             const char *fault);
+                             const char *fault, struct mqtt_span shown);
+
+/* The broker has let it in: it counts from now on, and takes the places of others. False: there is none for
+ * it, and it is being closed. */
+bool session_admit(struct session *s);
+
+/* Wipes what it has logged in with. */
+void session_forget_password(struct session *s);
 
 /* The client's bytes: a piece of a message. */
 void session_receive(struct session *s, const struct message_piece *piece);
@@ -267,6 +279,9 @@ bool session_leaving(const struct session *s);
 /* Asks how far history goes, over the session's own connection. False when out of memory. */
 bool session_ask_position(struct session *s, uint64_t token);
 
+/* Hands {"type":"token",...} to the plugin, which answers it. False when out of memory. */
+bool session_hand_token(struct session *s, const char *text, size_t len);
+
 /* SUBSCRIBE on the session's own connection: its packet id, or 0 when out of memory. */
 uint16_t session_subscribe(struct session *s, const struct mqtt_filter *filters, size_t n);
 uint16_t session_next_subscribe_id(struct session *s);
@@ -319,9 +334,16 @@ void session_leave_rooms(struct session *s);
 /* NULL: not a member. */
 struct membership *session_membership(struct session *s, const char *name, size_t len);
 
+/* ---- session_orders.c: what the plugin wants done with a session ---- */
+
+void session_orders_start(struct bridge *b);
+
 /* ---- session_table.c ---- */
 
 struct session *sessions_find(struct sessions *all, uint64_t number);
+
+/* NULL: none of this address is here. */
+struct identity_sessions *sessions_of(struct sessions *all, const char *address, size_t len);
 
 void sessions_add(struct sessions *all, struct session *s);
 void sessions_remove(struct sessions *all, struct session *s);

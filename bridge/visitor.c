@@ -1,5 +1,6 @@
 /* visitor.c - see visitor.h */
 #include "bridge/visitor.h"
+#include "bridge/bearer.h"
 #include "bridge/bridge.h"
 
 #include <errno.h>
@@ -196,6 +197,26 @@ static const struct endpoint *endpoint_of(const struct bridge *b, const struct h
 	return NULL;
 }
 
+/* NULL: out of memory. */
+static struct upgrade *make_upgrade(const struct http_head *head, const struct endpoint *endpoint)
+{
+	static char shown[BEARER_MAX]; /* one thread, wiped before it returns */
+	size_t len = 0;
+	enum bearer found = endpoint == &session_endpoint ? bearer_find(head, shown, &len) : BEARER_NONE;
+	struct upgrade *u = calloc(1, sizeof *u + len);
+	if (u != NULL) {
+		u->endpoint = endpoint;
+		if (endpoint == &session_endpoint)
+			u->fault = session_params_parse(head->target.at, head->target.len, &u->params);
+		if (u->fault == NULL && found == BEARER_BAD)
+			u->fault = "token: too long or badly encoded";
+		u->shown_len = len;
+		memcpy(u->shown, shown, len);
+	}
+	explicit_bzero(shown, len);
+	return u;
+}
+
 /* subprotocol: to answer with; NULL: none. */
 static void upgrade(struct visitor *v, const struct http_head *head, const struct endpoint *endpoint,
                     const char *subprotocol)
@@ -209,14 +230,11 @@ static void upgrade(struct visitor *v, const struct http_head *head, const struc
 		refuse(v, &http_overloaded, head);
 		return;
 	}
-	struct upgrade *u = calloc(1, sizeof *u);
+	struct upgrade *u = make_upgrade(head, endpoint);
 	if (u == NULL) {
 		refuse(v, &http_overloaded, head);
 		return;
 	}
-	u->endpoint = endpoint;
-	if (endpoint == &session_endpoint)
-		u->fault = session_params_parse(head->target.at, head->target.len, &u->params);
 	memcpy(u->address, v->address, sizeof u->address);
 	u->early = v->head + head->size;
 	u->early_len = v->head_len - head->size;
@@ -230,7 +248,7 @@ static void upgrade(struct visitor *v, const struct http_head *head, const struc
 	size_t total = (size_t)n + u->early_len;
 	char *bytes = malloc(total);
 	if (bytes == NULL) {
-		free(u);
+		upgrade_free(u);
 		refuse(v, &http_overloaded, head);
 		return;
 	}

@@ -70,7 +70,8 @@ static bool may_read(struct mosquitto *handle, const struct topic *t)
 	switch (t->kind) {
 	case TOPIC_ROOM:
 	case TOPIC_ROOM_TYPING:
-		return true;
+		return state.options->auth == AUTH_NONE || auth_is_bridge(handle) ||
+		       author_identity(handle, &room) != NULL;
 	case TOPIC_INBOX:
 	case TOPIC_USER_TYPING:
 		return is_own(handle, t);

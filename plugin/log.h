@@ -16,8 +16,10 @@ void log_line(int level, const char *format, ...) __attribute__((format(printf, 
 
 /* Causes of lines that remote clients, or a disk, can set off again and again; one line a minute for each. */
 enum log_cause {
-	LOG_CAUSE_RESERVED,        /* a client id or user name kept for the bridges */
-	LOG_CAUSE_CREDENTIAL,      /* a stranger on the bridges' listener, where it takes none */
+	LOG_CAUSE_RESERVED,   /* a client id or user name kept for the bridges */
+	LOG_CAUSE_CREDENTIAL, /* a stranger on the bridges' listener, where it takes none */
+	LOG_CAUSE_TOKEN,      /* a refused token; one for each reason */
+	LOG_CAUSE_TOKEN_LAST = LOG_CAUSE_TOKEN + 19,
 	LOG_CAUSE_ANONYMOUS,       /* a publish without an address as user name */
 	LOG_CAUSE_MEMORY,          /* out of memory while serving a client */
 	LOG_CAUSE_NOTICE,          /* a notice that could not be sent */

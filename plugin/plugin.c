@@ -16,6 +16,7 @@
 #include "presence.h"
 #include "refs.h"
 #include "start.h"
+#include "tokens.h"
 #include "typing.h"
 #include "users.h"
 
@@ -93,6 +94,7 @@ static int on_tick(int event, void *data, void *userdata)
 	acks_tick();
 	presence_tick(now);
 	farewells_tick(now);
+	tokens_tick(now);
 	bridges_tick(now);
 	if (now - state.tidied_ms >= TIDY_MS) {
 		state.tidied_ms = now;

@@ -146,6 +146,8 @@ class Broker:
         self.clients = []
         self.transcript = []
         self.allowed = []
+        self.secrets = ()  # texts of which no part between dots may be in the log
+        self.password_of = lambda address: None  # what the harness' own clients sign in with
         self.process = None
         self.ended = False
         self.seen_bridges = set()
@@ -361,7 +363,7 @@ class Broker:
     def mark(self, address, rooms):
         """Sends a marker to each room and to the address; returns their texts."""
         if self.marker is None or self.marker.closed:
-            self.marker = Mqtt(self, MARKER)
+            self.marker = Mqtt(self, MARKER, password=self.password_of(MARKER))
         texts = set()
         for topic in ["%s/rooms/%s/send" % (self.root, room) for room in rooms] + \
                      ["%s/users/%s/send" % (self.root, topic_level(address))]:
@@ -406,10 +408,14 @@ class Broker:
         problems += ["finding in the log: " + line for line in log.splitlines() if FINDINGS.search(line)]
         problems += ["surprise in the log: " + line for line in log.splitlines()
                      if SURPRISES.search(line) and not any(re.search(p, line) for p in self.allowed)]
+        problems += ["a secret is in the log: ...%s..." % part[:12] for part in self.secret_parts() if part in log]
         self.tail = log
         if not os.environ.get("CHAT_KEEP"):
             shutil.rmtree(self.folder, ignore_errors=True)
         return problems
+
+    def secret_parts(self):
+        return {part for secret in self.secrets for part in secret.split(".") if len(part) >= 8}
 
     def orphans(self):
         """Bridges that outlive their broker, by what was seen and by the broker's process session."""
