@@ -379,6 +379,14 @@ static const char *read_history_queue_bytes(const char *v, struct options *o)
 	           : "a size from 1m to 1024m is expected, such as 16m";
 }
 
+static const char *read_sandbox(const char *v, struct options *o)
+{
+	if (strcmp(v, "on") != 0 && strcmp(v, "off") != 0)
+		return "`on` or `off` is expected";
+	o->sandbox = strcmp(v, "on") == 0;
+	return NULL;
+}
+
 static const char *read_web_root(const char *v, struct options *o)
 {
 	o->web_off = strcmp(v, "off") == 0;
@@ -426,6 +434,7 @@ const struct option_reader option_readers[] = {
     {"room", read_room},
     {"fanout", read_fanout},
     {"mqtt", read_mqtt},
+    {"sandbox", read_sandbox},
     {"other_topics", read_other_topics},
     {"auth", read_auth},
     {"token_key_file", read_token_key_file},

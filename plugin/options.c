@@ -19,6 +19,7 @@ static const struct options defaults = {
     .topic_root = "chat",
     .room = "general",
     .mqtt = true,
+    .sandbox = true,
     .max_message_chars = 4000,
     .max_frame_bytes = 64 * 1024,
     .header_timeout_ms = 5000,

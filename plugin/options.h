@@ -37,7 +37,8 @@ struct options {
 	size_t topic_root_len;
 	char room[ROOM_MAX + 1];
 	bool fanout_session;
-	bool mqtt; /* the bridges tunnel MQTT over WebSocket */
+	bool mqtt;    /* the bridges tunnel MQTT over WebSocket */
+	bool sandbox; /* of the bridges */
 	enum other_topics other_topics;
 	enum auth_mode auth;
 	bool auth_given;                         /* `auth` was written down */
