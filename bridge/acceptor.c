@@ -119,14 +119,14 @@ static struct address_bucket *bucket_of(struct acceptor *a, const struct address
 	return bucket;
 }
 
-enum admission acceptor_take_token(struct acceptor *a, const struct address *from)
+enum admission acceptor_take_token(struct acceptor *a, const struct address *from, bool answer)
 {
 	if (a->bridge->settings.connect_rate == 0)
 		return ADMITTED;
 	struct address_bucket *bucket = bucket_of(a, from);
 	if (bucket == NULL) {
 		acceptor_short_of_memory(a);
-		return REFUSED_SILENTLY;
+		return answer ? REFUSED : REFUSED_SILENTLY;
 	}
 	if (take(&bucket->connects))
 		return ADMITTED;
@@ -135,7 +135,7 @@ enum admission acceptor_take_token(struct acceptor *a, const struct address *fro
 	address_format(from, text);
 	log_limited(&limit, a->bridge->loop.now_ms, LOG_LEVEL_WARNING,
 	            "too many connections from %s (rate_connects)", text);
-	bool answered = take(&bucket->refusals);
+	bool answered = take(&bucket->refusals) || answer;
 	count(answered ? COUNTER_REJECT_RATE : COUNTER_REJECT_RATE_SILENT);
 	return answered ? REFUSED : REFUSED_SILENTLY;
 }
@@ -179,7 +179,7 @@ static struct visitor *welcome(struct acceptor *a, int fd, const struct sockaddr
 	struct address client = address_of(from);
 	/* whose connection a proxy's is stands in its request */
 	bool by_proxy = cidr_list_has(&a->bridge->proxies, &client);
-	enum admission admission = by_proxy ? ADMITTED : acceptor_take_token(a, &client);
+	enum admission admission = by_proxy ? ADMITTED : acceptor_take_token(a, &client, false);
 	if (admission == REFUSED_SILENTLY) { /* before it costs anything */
 		(void)close(fd);
 		return NULL;

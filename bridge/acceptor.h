@@ -50,8 +50,9 @@ enum admission {
 	REFUSED_SILENTLY /* not even that, for there have been many answers already */
 };
 
-/* A connection more of this address (rate_connects). What is refused is counted, and the log says so. */
-enum admission acceptor_take_token(struct acceptor *a, const struct address *from);
+/* A connection more of this address (rate_connects). What is refused is counted, and the log says so. answer:
+ * whoever is refused, for its request has been read. */
+enum admission acceptor_take_token(struct acceptor *a, const struct address *from, bool answer);
 
 /* A connection that ends for want of memory: counts it and says so. */
 void acceptor_short_of_memory(struct acceptor *a);

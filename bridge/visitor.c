@@ -423,7 +423,7 @@ static bool learn_client(struct visitor *v, const struct http_head *head)
 		lines[i] = (struct address_line){head->forwarded_for[i].at, head->forwarded_for[i].len};
 	v->client = cidr_client(&b->proxies, &v->client, lines, head->forwarded_count);
 	address_format(&v->client, v->address);
-	if (acceptor_take_token(v->acceptor, &v->client) == ADMITTED)
+	if (acceptor_take_token(v->acceptor, &v->client, true) == ADMITTED)
 		return true;
 	visitor_refuse_busy(v, head);
 	return false;
