@@ -3,9 +3,11 @@
  * sessions or get an HTTP answer.
  *
  * Every answer but an upgrade ends its connection (Connection: close). Bounds: a head of
- * HTTP_HEAD_MAX bytes within header_timeout, max_sessions, rate_connects per client
- * address (IPv6 by /64), and the descriptors of the process: a session needs two, and when they
- * run out new connections get 503 while the old ones go on.
+ * HTTP_HEAD_MAX bytes within header_timeout; max_sessions; rate_connects per client
+ * address (IPv6 by /64), beyond which a bounded number is answered with 429 and the rest is closed at once;
+ * as many connections that are no session as max_sessions, of which the oldest gives way to a newer one; and
+ * the descriptors of the process: a session needs two, and when they run out new connections get 503 while
+ * the old ones go on.
  */
 #ifndef CHAT_BRIDGE_ACCEPTOR_H
 #define CHAT_BRIDGE_ACCEPTOR_H
@@ -34,7 +36,6 @@ struct acceptor {
 	uint32_t address_count;
 	uint64_t started_ms;
 	uv_timer_t timer;
-	uint64_t accepted_total, refused_total;
 };
 
 /* listen_fd: bound and listening; stays the caller's. Accepting starts with acceptor_open. */
@@ -43,9 +44,18 @@ bool acceptor_start(struct acceptor *a, struct bridge *b, int listen_fd);
 /* Idempotent. Called when the broker can be reached; by itself after OPEN_AFTER_MS. */
 void acceptor_open(struct acceptor *a);
 
-/* A connection more of this address: false, and a line in the log, when there are too many (rate_connects).
- */
-bool acceptor_take_token(struct acceptor *a, const struct address *from);
+enum admission {
+	ADMITTED,
+	REFUSED,         /* to be answered with 429 */
+	REFUSED_SILENTLY /* not even that, for there have been many answers already */
+};
+
+/* A connection more of this address (rate_connects). What is refused is counted, and the log says so. answer:
+ * whoever is refused, for its request has been read. */
+enum admission acceptor_take_token(struct acceptor *a, const struct address *from, bool answer);
+
+/* A connection that ends for want of memory: counts it and says so. */
+void acceptor_short_of_memory(struct acceptor *a);
 
 void acceptor_stop(struct acceptor *a);
 

@@ -29,6 +29,7 @@ struct bridge {
 	struct rooms rooms;
 	struct sync sync;
 	struct roster roster;
+	struct sync_part orders; /* of session_orders.c */
 	struct sessions sessions;
 	struct tunnels tunnels;
 	struct server server;

@@ -36,12 +36,9 @@ static void forget(struct devices *d, struct device_owner *owner)
 	free(owner);
 }
 
-static struct device_owner *find_or_add(struct devices *d, const struct identity *who)
+static struct device_owner *add(struct devices *d, const struct identity *who)
 {
-	struct device_owner *owner = find(d, who);
-	if (owner != NULL)
-		return owner;
-	owner = calloc(1, sizeof *owner);
+	struct device_owner *owner = calloc(1, sizeof *owner);
 	if (owner == NULL)
 		return NULL;
 	owner->who = *who;
@@ -55,13 +52,15 @@ static struct device_owner *find_or_add(struct devices *d, const struct identity
 }
 
 /* Makes places free again; how many are taken. */
-static unsigned expire(struct device_owner *owner, uint64_t now_ms)
+static unsigned expire(struct devices *d, struct device_owner *owner, uint64_t now_ms)
 {
 	unsigned taken = 0;
 	for (unsigned i = 0; i < DEVICES_MAX; i++) {
 		struct device *at = &owner->devices[i];
-		if (at->expires_ms != 0 && at->expires_ms <= now_ms)
+		if (at->expires_ms != 0 && at->expires_ms <= now_ms) {
 			memset(at, 0, sizeof *at);
+			d->count--;
+		}
 		taken += at->id[0] != '\0';
 	}
 	return taken;
@@ -75,18 +74,36 @@ static struct device *device_of(struct device_owner *owner, const char *client_i
 	return NULL;
 }
 
-bool devices_enter(struct devices *d, const struct identity *who, const char *client_id, uint64_t now_ms)
+enum devices_result devices_enter(struct devices *d, const struct identity *who, const char *client_id,
+                                  uint64_t now_ms, uint32_t most)
 {
-	struct device_owner *owner = strlen(client_id) < ID_MAX ? find_or_add(d, who) : NULL;
-	if (owner == NULL)
-		return false;
-	(void)expire(owner, now_ms);
-	struct device *device = device_of(owner, client_id);
-	if (device == NULL && (device = device_of(owner, "")) == NULL)
-		return false;
-	memcpy(device->id, client_id, strlen(client_id) + 1);
+	struct device_owner *owner = find(d, who);
+	struct device *device = NULL;
+	if (strlen(client_id) >= ID_MAX) /* none of ours is so long */
+		return DEVICES_NO_MEMORY;
+	if (owner != NULL) {
+		(void)expire(d, owner, now_ms); /* one that stays without any goes at its turn */
+		device = device_of(owner, client_id);
+	}
+	if (device == NULL) {
+		if (owner != NULL && (device = device_of(owner, "")) == NULL)
+			return DEVICES_TOO_MANY;
+		if (d->count >= most)
+			return DEVICES_FULL;
+		if (owner == NULL && (owner = add(d, who)) == NULL)
+			return DEVICES_NO_MEMORY;
+		device = device_of(owner, "");
+		memcpy(device->id, client_id, strlen(client_id) + 1);
+		d->count++;
+	}
 	device->expires_ms = 0;
-	return true;
+	return DEVICES_ENTERED;
+}
+
+bool devices_have_room(struct devices *d, const struct identity *who, const char *client_id, uint64_t now_ms)
+{
+	struct device_owner *owner = find(d, who);
+	return owner == NULL || expire(d, owner, now_ms) < DEVICES_MAX || device_of(owner, client_id) != NULL;
 }
 
 void devices_leave(struct devices *d, const struct identity *who, const char *client_id, uint64_t now_ms,
@@ -106,7 +123,7 @@ void devices_tidy(struct devices *d, uint64_t now_ms)
 	unsigned due = TIDY_AT_ONCE + HASH_COUNT(d->owners) / TIDY_ROUNDS;
 	for (unsigned i = 0; i < due && d->oldest != NULL; i++) {
 		struct device_owner *owner = d->oldest;
-		if (expire(owner, now_ms) == 0) {
+		if (expire(d, owner, now_ms) == 0) {
 			forget(d, owner);
 			continue;
 		}

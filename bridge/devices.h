@@ -1,6 +1,6 @@
 /*
- * devices.h - how many named devices an identity has: the broker keeps a session and a queue for each, also
- * while it is away.
+ * devices.h - how many named devices an identity has, and all together: the broker keeps a session and a
+ * queue for each, also while it is away.
  *
  * A device counts from its first connection until its session at the broker has expired. What this bridge has
  * not seen (other bridges, its own earlier life) does not count: the bound is against one who makes up names
@@ -21,11 +21,22 @@ struct device_owner;
 struct devices {
 	struct device_owner *owners;
 	struct device_owner *oldest; /* in the order of their last use: what is to be looked at for expiry */
+	uint32_t count;              /* of devices */
 };
 
-/* A device (by its client id, a string) connects. False: the identity has DEVICES_MAX others already, or
- * there is no memory. */
-bool devices_enter(struct devices *d, const struct identity *who, const char *client_id, uint64_t now_ms);
+enum devices_result {
+	DEVICES_ENTERED,
+	DEVICES_TOO_MANY, /* the identity has DEVICES_MAX others already */
+	DEVICES_FULL,     /* all identities together have `most` others */
+	DEVICES_NO_MEMORY,
+};
+
+/* A device (by its client id, a string) connects. */
+enum devices_result devices_enter(struct devices *d, const struct identity *who, const char *client_id,
+                                  uint64_t now_ms, uint32_t most);
+
+/* Would devices_enter find a place? Enters nothing. */
+bool devices_have_room(struct devices *d, const struct identity *who, const char *client_id, uint64_t now_ms);
 
 /* Its session has ended; the broker keeps it for expiry_ms. */
 void devices_leave(struct devices *d, const struct identity *who, const char *client_id, uint64_t now_ms,

@@ -121,7 +121,7 @@ static bool in_place(const struct history_db *db)
 	return stat(db->path, &now) == 0 && now.st_dev == db->file.st_dev && now.st_ino == db->file.st_ino;
 }
 
-static bool open_db(struct history_db *db)
+bool history_db_open(struct history_db *db)
 {
 	if (db->sqlite != NULL && in_place(db))
 		return true;
@@ -291,7 +291,7 @@ enum history_status history_db_replay(struct history_db *db, struct history_repl
 	r->frames = NULL;
 	r->count = 0;
 	r->more = false;
-	if (!open_db(db))
+	if (!history_db_open(db))
 		return HISTORY_FAILED;
 	uint64_t key = 0;
 	if (r->reached < r->upto) {
@@ -456,7 +456,7 @@ enum history_status history_db_page(struct history_db *db, struct history_page *
 	p->messages = NULL;
 	p->len = 0;
 	p->complete = true;
-	if (!open_db(db))
+	if (!history_db_open(db))
 		return HISTORY_FAILED;
 	uint64_t key;
 	if (one_number(db->statements[S_NEWEST], &p->reached) == BROKEN)

@@ -87,6 +87,9 @@ struct history_db;
 
 /* Opens nothing yet; NULL when out of memory. path: borrowed. */
 struct history_db *history_db_new(const char *path);
+/* Opens the file now, instead of with the first question. False: history_db_error says why; a question tries
+ * again. */
+bool history_db_open(struct history_db *db);
 void history_db_free(struct history_db *db);
 
 /* Static or owned by db until its next call. */

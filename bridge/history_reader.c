@@ -1,6 +1,7 @@
 /* history_reader.c - see history_reader.h */
 #include "bridge/history_reader.h"
 #include "bridge/bridge.h"
+#include "bridge/sandbox.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -116,8 +117,12 @@ static void answer(struct history_reader *r, struct history_question *q)
 	}
 	if (q->status == HISTORY_FAILED && q->read) {
 		static struct log_limit limit;
-		log_limited(&limit, r->bridge->loop.now_ms, LOG_LEVEL_ERROR, "history cannot be read: %s: %s",
-		            r->bridge->settings.history_file, history_db_error(r->db));
+		bool hidden = sandbox_hides(r->bridge->settings.history_file);
+		log_limited(&limit, r->bridge->loop.now_ms, LOG_LEVEL_ERROR, "history cannot be read: %s: %s%s",
+		            r->bridge->settings.history_file, history_db_error(r->db),
+		            hidden ? "; it is not the file of the start, and the sandbox opens no other: "
+		                     "restart the broker"
+		                   : "");
 	}
 	q->on_answer(q);
 	question_free(q);
@@ -146,14 +151,23 @@ static void start_work(struct history_reader *r)
 {
 	if (r->working || r->stopping || r->first == NULL)
 		return;
-	struct history_question *last = r->first;
-	for (int i = 1; i < BATCH_MAX && last->next != NULL; i++)
-		last = last->next;
-	r->with_worker = r->first;
-	r->first = last->next;
+	struct history_question **end = &r->with_worker;
+	for (int i = 0; i < BATCH_MAX && r->first != NULL;) {
+		struct history_question *q = r->first;
+		r->first = q->next;
+		if (q->owner == NULL) { /* nobody waits for it any more: who asks and leaves makes no work */
+			question_free(q);
+			continue;
+		}
+		*end = q;
+		end = &q->next;
+		i++;
+	}
+	*end = NULL;
 	if (r->first == NULL)
 		r->last = NULL;
-	last->next = NULL;
+	if (r->with_worker == NULL)
+		return;
 	r->work.data = r;
 	r->working = uv_queue_work(&r->bridge->loop.uv, &r->work, on_work, on_worked) == 0;
 	if (r->working)
@@ -230,7 +244,14 @@ bool history_reader_start(struct history_reader *r, struct bridge *b)
 	if (!r->on)
 		return true;
 	r->db = history_db_new(b->settings.history_file);
-	return r->db != NULL;
+	if (r->db == NULL)
+		return false;
+	/* Now, for the sandbox knows what is there now; and as long as it is open here, the writer leaves its
+	 * -wal and -shm in place. The worker, which has it from here on, does not run yet. */
+	if (!history_db_open(r->db))
+		log_line(LOG_LEVEL_WARNING, "history cannot be read yet: %s: %s", b->settings.history_file,
+		         history_db_error(r->db));
+	return true;
 }
 
 void history_reader_stop(struct history_reader *r)

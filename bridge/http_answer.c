@@ -23,6 +23,10 @@ const struct http_status http_no_subprotocol = {400, "Bad Request", "no_subproto
                                                 "/mqtt wants Sec-WebSocket-Protocol: mqtt or mqttv3.1", ""};
 const struct http_status http_forbidden_origin = {403, "Forbidden", "forbidden_origin",
                                                   "pages of this origin may not connect", ""};
+const struct http_status http_unauthorized = {401, "Unauthorized", "invalid_token",
+                                              "a token is needed that is accepted here",
+                                              "WWW-Authenticate: Bearer\r\n"};
+const struct http_status http_forbidden = {403, "Forbidden", "forbidden", "this is not for you", ""};
 const struct http_status http_not_found = {404, "Not Found", "not_found", "there is nothing here", ""};
 const struct http_status http_method_not_allowed = {405, "Method Not Allowed", "method_not_allowed",
                                                     "only GET, HEAD and OPTIONS", "Allow: " METHODS "\r\n"};
@@ -41,6 +45,8 @@ const struct http_status http_starting = {503, "Service Unavailable", "starting"
                                           "it is not known yet who is connected", "Retry-After: 1\r\n"};
 const struct http_status http_unavailable = {503, "Service Unavailable", "unavailable",
                                              "this cannot be answered now", "Retry-After: 5\r\n"};
+const struct http_status http_timeout = {408, "Request Timeout", "timeout",
+                                         "the request has not come in time", ""};
 const struct http_status http_bad_version = {505, "HTTP Version Not Supported", "bad_version",
                                              "HTTP/1.1 only", ""};
 

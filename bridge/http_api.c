@@ -1,6 +1,7 @@
 /* http_api.c - see http_api.h */
 #include "bridge/http_api.h"
 #include "bridge/bridge.h"
+#include "bridge/http_access.h"
 #include "bridge/http_history.h"
 
 #include <string.h>
@@ -36,8 +37,9 @@ static bool get_health(struct http_exchange *x)
 	return true;
 }
 
-static bool get_users(struct http_exchange *x)
+static bool give_users(struct http_exchange *x, const void *data)
 {
+	(void)data;
 	struct roster *roster = &x->bridge->roster;
 	struct chunk *users = roster_users(roster);
 	const struct http_status *status = &http_ok;
@@ -45,6 +47,11 @@ static bool get_users(struct http_exchange *x)
 		status = roster_complete(roster) ? &http_overloaded : &http_starting;
 	http_api_answer(x, status, users);
 	return true;
+}
+
+static bool get_users(struct http_exchange *x)
+{
+	return http_access_ask(x, NULL, NULL, give_users, NULL);
 }
 
 static void give_file(struct http_exchange *x, const struct web_file *file)

@@ -1,6 +1,7 @@
 /* http_history.c - see http_history.h */
 #include "bridge/http_history.h"
 #include "bridge/bridge.h"
+#include "bridge/http_access.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -123,9 +124,10 @@ static void on_cancel(struct http_exchange *x)
 	history_cancel(x->user);
 }
 
-/* page: what was asked; copied. */
-static bool ask(struct http_exchange *x, const struct history_page *page)
+/* data: a page, what was asked. */
+static bool read_page(struct http_exchange *x, const void *data)
 {
+	const struct history_page *page = data;
 	struct history_question *q = history_question_new(x, on_answer);
 	if (q == NULL) {
 		http_api_answer(x, &http_overloaded, NULL);
@@ -136,6 +138,19 @@ static bool ask(struct http_exchange *x, const struct history_page *page)
 	x->cancel = on_cancel;
 	history_submit(&x->bridge->history, q);
 	return false;
+}
+
+/* page: what was asked; copied. a, b: of a pair, else NULL. */
+static bool ask(struct http_exchange *x, const struct history_page *page, const struct identity *a,
+                const struct identity *b)
+{
+	struct history_page *kept = malloc(sizeof *kept);
+	if (kept == NULL) {
+		http_api_answer(x, &http_overloaded, NULL);
+		return true;
+	}
+	*kept = *page;
+	return http_access_ask(x, a, b, read_page, kept);
 }
 
 /* ---- the routes ------------------------------------------------------------------------------------ */
@@ -166,7 +181,7 @@ bool http_history_room(struct http_exchange *x)
 	const struct http_status *bad = read_query(x->query, &page);
 	if (bad == NULL && !x->bridge->history.on)
 		bad = &no_history;
-	return bad != NULL ? refuse(x, bad) : ask(x, &page);
+	return bad != NULL ? refuse(x, bad) : ask(x, &page, NULL, NULL);
 }
 
 bool http_history_pair(struct http_exchange *x)
@@ -192,5 +207,5 @@ bool http_history_pair(struct http_exchange *x)
 	if (!history_pair_parse(name, (size_t)n, &a, &b))
 		return refuse(x, &bad_pair);
 	(void)history_pair_name(&a, &b, page.place.name); /* it always fits */
-	return ask(x, &page);
+	return ask(x, &page, &a, &b);
 }

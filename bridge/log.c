@@ -1,5 +1,6 @@
 /* log.c - see log.h */
 #include "bridge/log.h"
+#include "bridge/counters.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -9,9 +10,10 @@
 #include <unistd.h>
 
 #define LINE_MAX_BYTES 1000
-#define LIMIT_MS 60000
 
 static uint64_t lost_lines;
+static struct log_limit *limits; /* all that have been used */
+static uint64_t look_ms;         /* no minute of any of them is over before */
 
 void log_start(void)
 {
@@ -45,8 +47,10 @@ static void put(enum log_level level, const char *text)
 		if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f)
 			line[i] = '?';
 	line[len++] = '\n';
-	if (write_line(line, len) != 0)
+	if (write_line(line, len) != 0) {
 		lost_lines++;
+		count(COUNTER_DROP_LOG);
+	}
 }
 
 void log_line(enum log_level level, const char *format, ...)
@@ -68,12 +72,49 @@ void log_limited(struct log_limit *limit, uint64_t now_ms, enum log_level level,
 	char text[LINE_MAX_BYTES];
 	va_list args;
 	va_start(args, format);
-	int n = vsnprintf(text, sizeof text, format, args);
+	(void)vsnprintf(text, sizeof text, format, args);
 	va_end(args);
-	if (limit->held_back > 0 && n >= 0 && (size_t)n < sizeof text)
-		(void)snprintf(text + n, sizeof text - (size_t)n, " (%llu more of these were not logged)",
-		               (unsigned long long)limit->held_back);
+	if (limit->held_back > 0)
+		log_line(level, "%.*s (%llu more since)", LOG_LIMIT_TEXT, text, (unsigned long long)limit->held_back);
+	else
+		put(level, text);
 	limit->held_back = 0;
-	limit->next_ms = now_ms + LIMIT_MS;
-	put(level, text);
+	limit->next_ms = now_ms + LOG_LIMIT_MS;
+	limit->level = level;
+	(void)snprintf(limit->text, sizeof limit->text, "%.*s", LOG_LIMIT_TEXT - 1, text);
+	if (!limit->listed) {
+		limit->listed = true;
+		limit->next = limits;
+		limits = limit;
+	}
+	if (look_ms == 0)
+		look_ms = limit->next_ms;
+}
+
+/* What was held back until then. */
+static void put_held_back(uint64_t until_ms)
+{
+	for (struct log_limit *limit = limits; limit != NULL; limit = limit->next) {
+		if (limit->held_back == 0 || until_ms < limit->next_ms)
+			continue;
+		log_line(limit->level, "%s (%llu more since)", limit->text, (unsigned long long)limit->held_back);
+		limit->held_back = 0;
+		limit->next_ms = until_ms + LOG_LIMIT_MS;
+	}
+}
+
+void log_tick(uint64_t now_ms)
+{
+	if (look_ms == 0 || now_ms < look_ms)
+		return;
+	put_held_back(now_ms);
+	look_ms = 0;
+	for (const struct log_limit *limit = limits; limit != NULL; limit = limit->next)
+		if (limit->next_ms > now_ms && (look_ms == 0 || limit->next_ms < look_ms))
+			look_ms = limit->next_ms;
+}
+
+void log_stop(void)
+{
+	put_held_back(UINT64_MAX - LOG_LIMIT_MS);
 }

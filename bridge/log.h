@@ -5,12 +5,14 @@
  * by the level digit it begins with ("3 text"). The pipe never blocks the loop: a
  * line that does not fit is counted, and the count is logged as soon as one fits.
  *
- * What a remote peer can cause is logged through log_limited: at most one line a
- * minute for each cause, with the number left out.
+ * What a remote peer can cause is logged through log_limited: at most one line a minute for each cause,
+ * however many peers there are. How many more there were says the next line, or the first one once more when
+ * the minute is over and no next one has come.
  */
 #ifndef CHAT_BRIDGE_LOG_H
 #define CHAT_BRIDGE_LOG_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum log_level {
@@ -21,10 +23,17 @@ enum log_level {
 	LOG_LEVEL_DEBUG = 7
 };
 
-/* One cause of limited lines; zero-initialised, static. */
+#define LOG_LIMIT_MS 60000
+#define LOG_LIMIT_TEXT 400 /* bytes of a line that are kept for later */
+
+/* One cause of limited lines; zero-initialised, static: it is never forgotten. */
 struct log_limit {
 	uint64_t next_ms;
 	uint64_t held_back;
+	enum log_level level;
+	char text[LOG_LIMIT_TEXT]; /* of the line that was written last */
+	struct log_limit *next;    /* of all that have ever been used */
+	bool listed;
 };
 
 /* Makes standard error non-blocking. To be called once, first. */
@@ -36,5 +45,11 @@ void log_line(enum log_level level, const char *format, ...) __attribute__((form
 /* now_ms: any monotonic clock, always the same one. */
 void log_limited(struct log_limit *limit, uint64_t now_ms, enum log_level level, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+
+/* In every round: the lines of minutes that are over. */
+void log_tick(uint64_t now_ms);
+
+/* At the end: those of the minutes that are not. */
+void log_stop(void);
 
 #endif

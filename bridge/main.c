@@ -6,12 +6,15 @@
  * to be started by hand.
  */
 #include "bridge/bridge.h"
+#include "bridge/counters.h"
 #include "bridge/log.h"
+#include "bridge/sandbox.h"
 #include "bridge/socket_calls.h"
 #include "bridge/tls.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <openssl/crypto.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -136,7 +139,9 @@ static bool load_certificate(const struct bridge_settings *s)
 	char reason[TLS_REASON_MAX];
 	if (s->tls_cert_file[0] == '\0' || tls_load(s->tls_cert_file, s->tls_key_file, reason))
 		return true;
-	log_line(LOG_LEVEL_ERROR, "%s", reason);
+	bool hidden = sandbox_hides(s->tls_cert_file) || sandbox_hides(s->tls_key_file);
+	log_line(LOG_LEVEL_ERROR, "%s%s", reason,
+	         hidden ? "; the sandbox opens files in the folders of the start alone: restart the broker" : "");
 	return false;
 }
 
@@ -198,6 +203,8 @@ static void on_round(void *user)
 	tunnels_visit_due(&b->tunnels);
 	mqtt_links_flush(&b->links);
 	server_feed(&b->server);
+	log_tick(b->loop.now_ms);
+	counters_tick(b->loop.now_ms);
 }
 
 static void identify(struct mqtt_link *link, struct mqtt_connect *out)
@@ -212,8 +219,10 @@ static bool start(struct bridge *b)
 {
 	read_proxies(b);
 	sync_start(&b->sync, b);
-	if (!load_certificate(&b->settings) || !loop_start(&b->loop, on_round, b) ||
-	    !mqtt_links_start(&b->links, &b->loop, b->settings.broker_socket, b->settings.credential, identify) ||
+	session_orders_start(b);
+	const struct sockaddr_un *broker = sandbox_address(b->settings.broker_socket);
+	if (broker == NULL || !load_certificate(&b->settings) || !loop_start(&b->loop, on_round, b) ||
+	    !mqtt_links_start(&b->links, &b->loop, broker, b->settings.credential, identify) ||
 	    !server_start(&b->server, b) || !history_reader_start(&b->history, b) ||
 	    !roster_start(&b->roster, b) || !sessions_start(&b->sessions, b) || !tunnels_start(&b->tunnels, b) ||
 	    !acceptor_start(&b->acceptor, b, SETTINGS_LISTEN_FD) || !rooms_start(&b->rooms, b))
@@ -222,6 +231,18 @@ static bool start(struct bridge *b)
 	return fcntl(SETTINGS_CONTROL_FD, F_SETFL, O_NONBLOCK) == 0 &&
 	       uv_poll_init(&b->loop.uv, &b->control, SETTINGS_CONTROL_FD) == 0 &&
 	       uv_poll_start(&b->control, UV_READABLE | UV_DISCONNECT, on_control) == 0;
+}
+
+/* All is open, and no thread but this one runs. */
+static void lock_up(const struct bridge *b)
+{
+	const struct sandbox_needs needs = {
+	    .broker = b->links.broker,
+	    .history_file = b->settings.history_file,
+	    .tls_cert_file = b->settings.tls_cert_file,
+	    .tls_key_file = b->settings.tls_key_file,
+	};
+	sandbox_start(&needs);
 }
 
 int main(int argc, char **argv)
@@ -238,20 +259,27 @@ int main(int argc, char **argv)
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0)
 		log_line(LOG_LEVEL_WARNING, "prctl: %s", strerror(errno));
 	give_up_rights();
+	(void)fcntl(SETTINGS_CONTROL_FD, F_SETFD, FD_CLOEXEC); /* nothing is executed, and nobody would inherit */
+	(void)fcntl(SETTINGS_LISTEN_FD, F_SETFD, FD_CLOEXEC);
 	(void)signal(SIGPIPE, SIG_IGN);
 	(void)signal(SIGINT, SIG_IGN); /* Ctrl-C goes to the whole group; the broker's end is ours */
 	(void)signal(SIGHUP, SIG_IGN);
 	if (!read_settings(&bridge.settings))
 		return 1;
+	sandbox_prepare(bridge.settings.sandbox);
 	raise_descriptor_limit();
 	web_files_load(&bridge.web, bridge.settings.web_root);
-	if (!start(&bridge))
+	/* Its configuration is read with the first use, which without page and TLS would come too late. */
+	if (OPENSSL_init_crypto(OPENSSL_INIT_LOAD_CONFIG, NULL) != 1 || !start(&bridge))
 		return 1;
+	lock_up(&bridge);
 	if (write(SETTINGS_CONTROL_FD, "ready\n", 6) != 6) {
 		log_line(LOG_LEVEL_ERROR, "the plugin hung up");
 		return 1;
 	}
 	(void)uv_run(&bridge.loop.uv, UV_RUN_DEFAULT);
+	log_stop();
+	counters_end();
 	history_reader_end(&bridge.history);
 	web_files_free(&bridge.web);
 	server_end(&bridge.server);

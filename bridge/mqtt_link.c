@@ -201,7 +201,9 @@ static bool take_packet(struct mqtt_link *link, const uint8_t *bytes, size_t len
 	struct mqtt_packet packet;
 	enum mqtt_fault fault = mqtt_decode(bytes, len, &packet);
 	if (fault != MQTT_FINE) {
-		log_line(LOG_LEVEL_ERROR, "the broker sent a packet that is no MQTT 5: %s", mqtt_fault_name(fault));
+		static struct log_limit limit;
+		log_limited(&limit, link->pool->loop->now_ms, LOG_LEVEL_ERROR,
+		            "the broker sent a packet that is no MQTT 5: %s", mqtt_fault_name(fault));
 		go_down(link, "malformed packet from the broker", 0);
 		return false;
 	}
@@ -234,8 +236,10 @@ static ssize_t take_packets(struct mqtt_link *link, const uint8_t *bytes, size_t
 	for (;;) {
 		int len = mqtt_packet_length(bytes + at, n - at, LINK_PACKET_MAX);
 		if (len < 0) {
-			log_line(LOG_LEVEL_ERROR, "the broker sent a packet that cannot be read: %s",
-			         mqtt_fault_name((enum mqtt_fault) - len));
+			static struct log_limit limit;
+			log_limited(&limit, link->pool->loop->now_ms, LOG_LEVEL_ERROR,
+			            "the broker sent a packet that cannot be read: %s",
+			            mqtt_fault_name((enum mqtt_fault) - len));
 			go_down(link, "malformed packet from the broker", 0);
 			return -1;
 		}
@@ -348,9 +352,8 @@ int mqtt_links_connect(const struct mqtt_links *pool)
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -1;
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	memcpy(address.sun_path, pool->socket_path, strlen(pool->socket_path) + 1);
-	if (connect(fd, (struct sockaddr *)&address, sizeof address) != 0) {
+	/* this very pointer: the sandbox lets no other pass */
+	if (connect(fd, (const struct sockaddr *)pool->broker, sizeof *pool->broker) != 0) {
 		int e = errno;
 		(void)close(fd);
 		errno = e == EINTR ? EAGAIN : e;
@@ -440,12 +443,12 @@ void mqtt_link_open(struct mqtt_links *pool, struct mqtt_link *link, const struc
 	arm_timer(pool, 0);
 }
 
-bool mqtt_links_start(struct mqtt_links *pool, struct loop *loop, const char *socket_path,
+bool mqtt_links_start(struct mqtt_links *pool, struct loop *loop, const struct sockaddr_un *broker,
                       const char *credential, void (*identify)(struct mqtt_link *, struct mqtt_connect *))
 {
 	memset(pool, 0, sizeof *pool);
 	pool->loop = loop;
-	pool->socket_path = socket_path;
+	pool->broker = broker;
 	pool->credential = credential;
 	pool->identify = identify;
 	pool->buffer = malloc(BUFFER_BYTES);

@@ -18,6 +18,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/un.h>
 
 #define LINKS_CONNECTING_MAX 8
 #define LINK_PACKET_MAX ((size_t)512 * 1024)
@@ -61,8 +62,8 @@ struct mqtt_link {
 
 struct mqtt_links {
 	struct loop *loop;
-	const char *socket_path; /* borrowed */
-	const char *credential;  /* borrowed */
+	const struct sockaddr_un *broker; /* borrowed */
+	const char *credential;           /* borrowed */
 	/* Fills the parts of CONNECT that only the owner knows: client_id and user_name, borrowed. */
 	void (*identify)(struct mqtt_link *link, struct mqtt_connect *out);
 	struct mqtt_link *queue_head, *queue_tail;
@@ -74,7 +75,7 @@ struct mqtt_links {
 	uint8_t *buffer; /* shared receive buffer */
 };
 
-bool mqtt_links_start(struct mqtt_links *pool, struct loop *loop, const char *socket_path,
+bool mqtt_links_start(struct mqtt_links *pool, struct loop *loop, const struct sockaddr_un *broker,
                       const char *credential, void (*identify)(struct mqtt_link *, struct mqtt_connect *));
 void mqtt_links_stop(struct mqtt_links *pool);
 

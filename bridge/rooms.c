@@ -1,6 +1,7 @@
 /* rooms.c - see rooms.h */
 #include "bridge/rooms.h"
 #include "bridge/bridge.h"
+#include "bridge/counters.h"
 #include "common/json.h"
 
 #include <errno.h>
@@ -169,11 +170,12 @@ void rooms_want_typing(struct rooms *r, struct room *room, int change)
 
 static void lose_room(struct rooms *r, struct room *room, uint64_t missing)
 {
-	r->lost += missing;
-	log_line(LOG_LEVEL_ERROR,
-	         "room %s: %llu messages were lost between broker and bridge (is max_queued_messages large "
-	         "enough?); its sessions are closed with 1013 to resume",
-	         room->name, (unsigned long long)missing);
+	static struct log_limit limit;
+	count_more(COUNTER_DROP_LOST, missing);
+	log_limited(&limit, r->bridge->loop.now_ms, LOG_LEVEL_ERROR,
+	            "room %s: %llu messages were lost between broker and bridge (is max_queued_messages large "
+	            "enough?); its sessions are closed with 1013 to resume",
+	            room->name, (unsigned long long)missing);
 	for (uint32_t i = 0; i < room->member_count; i++)
 		if (!room->members[i]->own_rooms)
 			session_close(room->members[i], CLOSE_OVERLOADED, "messages were lost, resume with since");
@@ -452,8 +454,10 @@ static void on_suback(struct rooms *r, const struct mqtt_suback *ack)
 			continue;
 		if (ack->reasons[0] >= 0x80) {
 			room->subscription = ROOM_UNSUBSCRIBED;
-			log_line(LOG_LEVEL_ERROR, "the broker refuses the subscription of room %s: %s", room->name,
-			         mqtt_reason_name(ack->reasons[0]));
+			static struct log_limit limit;
+			log_limited(&limit, r->bridge->loop.now_ms, LOG_LEVEL_ERROR,
+			            "the broker refuses the subscription of room %s: %s", room->name,
+			            mqtt_reason_name(ack->reasons[0]));
 			for (uint32_t i = 0; i < room->member_count; i++)
 				if (!room->members[i]->own_rooms)
 					session_close(room->members[i], CLOSE_FORBIDDEN, "the room is closed");

@@ -78,7 +78,6 @@ struct rooms {
 	bool pacing;
 	uint64_t writes;     /* members served, once a round */
 	uint64_t deliveries; /* frames handed to members */
-	uint64_t lost;       /* numbers missing between broker and bridge */
 };
 
 /* Only the broker refuses later: false when out of descriptors or memory. */

@@ -272,7 +272,9 @@ static void feed_all(struct roster *r, uint64_t due)
 /* Readers that would not know what they have missed. */
 static void lose_readers(struct roster *r)
 {
-	log_line(LOG_LEVEL_ERROR, "out of memory: presence cannot be told, its readers are closed with 1013");
+	static struct log_limit limit;
+	log_limited(&limit, r->bridge->loop.now_ms, LOG_LEVEL_ERROR,
+	            "out of memory: presence cannot be told, its readers are closed with 1013");
 	for (struct session *s = r->readers; s != NULL; s = s->presence.next)
 		session_close(s, CLOSE_OVERLOADED, "presence was lost, connect again");
 }
@@ -353,8 +355,9 @@ static void apply(struct roster *r, const struct roster_entry *e)
 	if (p == NULL && !e->online)
 		return;
 	if (p == NULL && (p = person_new(r, e)) == NULL) {
-		log_line(LOG_LEVEL_ERROR, "out of memory: %.*s is not shown as online", (int)e->address_len,
-		         e->address);
+		static struct log_limit limit;
+		log_limited(&limit, r->bridge->loop.now_ms, LOG_LEVEL_ERROR,
+		            "out of memory: %.*s is not shown as online", (int)e->address_len, e->address);
 		return;
 	}
 	if (p->online == e->online && p->ms == e->ms)

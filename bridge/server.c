@@ -1,6 +1,7 @@
 /* server.c - see server.h */
 #include "bridge/server.h"
 #include "bridge/bridge.h"
+#include "bridge/counters.h"
 #include "bridge/frame_guard.h"
 #include "bridge/log.h"
 #include "bridge/tls.h"
@@ -25,6 +26,13 @@ static struct bridge *bridge_of(struct lws *wsi)
 	return lws_context_user(lws_get_context(wsi));
 }
 
+void upgrade_free(struct upgrade *u)
+{
+	if (u != NULL)
+		explicit_bzero(u->shown, u->shown_len);
+	free(u);
+}
+
 static struct upgrade *take_upgrade(int fd)
 {
 	if (fd < 0 || fd >= upgrades_size)
@@ -32,6 +40,15 @@ static struct upgrade *take_upgrade(int fd)
 	struct upgrade *u = upgrades[fd];
 	upgrades[fd] = NULL;
 	return u;
+}
+
+/* The connection has ended in its handshake. */
+static void drop_upgrade(int fd)
+{
+	struct upgrade *u = take_upgrade(fd);
+	if (u != NULL)
+		count(COUNTER_CONNECT_GONE);
+	upgrade_free(u);
 }
 
 static bool keep_upgrade(int fd, struct upgrade *u)
@@ -48,7 +65,7 @@ static bool keep_upgrade(int fd, struct upgrade *u)
 		upgrades = grown;
 		upgrades_size = size;
 	}
-	free(upgrades[fd]); /* of a connection that ended during its handshake */
+	upgrade_free(upgrades[fd]); /* of a connection that ended during its handshake */
 	upgrades[fd] = u;
 	return true;
 }
@@ -113,10 +130,10 @@ static int on_established(struct lws *wsi, struct connection *c)
 	c->of = c->endpoint->open(bridge_of(wsi), wsi, u);
 	bool fine = c->of != NULL && frame_guard_start(fd, c->endpoint->ping != NULL ? &answering : &leaving, c);
 	if (!fine)
-		log_line(LOG_LEVEL_ERROR, "out of memory, a connection is closed");
+		acceptor_short_of_memory(&bridge_of(wsi)->acceptor);
 	else
 		(void)frame_guard_feed(fd, (const uint8_t *)u->early, u->early_len); /* it has told the endpoint */
-	free(u);
+	upgrade_free(u);
 	return fine ? 0 : -1;
 }
 
@@ -165,7 +182,7 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
 		c->of = NULL;
 		return 0;
 	case LWS_CALLBACK_CLOSED_HTTP:
-		free(take_upgrade((int)lws_get_socket_fd(wsi)));
+		drop_upgrade((int)lws_get_socket_fd(wsi));
 		return 0;
 	case LWS_CALLBACK_HTTP:
 	case LWS_CALLBACK_RAW_ADOPT:
@@ -236,13 +253,14 @@ bool server_start(struct server *srv, struct bridge *b)
 void server_adopt(struct server *srv, int fd, struct upgrade *u, const char *head, size_t len)
 {
 	if (!keep_upgrade(fd, u)) {
-		free(u);
+		acceptor_short_of_memory(&srv->bridge->acceptor);
+		upgrade_free(u);
 		(void)close(fd);
 		return;
 	}
 	/* takes the descriptor in any case, and mostly calls back from inside */
 	if (lws_adopt_socket_vhost_readbuf(srv->vhost, fd, head, len) == NULL)
-		free(take_upgrade(fd));
+		drop_upgrade(fd);
 }
 
 static void on_busy(uv_idle_t *handle)
@@ -277,7 +295,7 @@ void server_end(struct server *srv)
 	if (srv->context != NULL)
 		lws_context_destroy(srv->context); /* with a foreign loop the second call frees */
 	for (int i = 0; i < upgrades_size; i++)
-		free(upgrades[i]);
+		upgrade_free(upgrades[i]);
 	free(upgrades);
 	upgrades = NULL;
 	upgrades_size = 0;

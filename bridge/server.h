@@ -60,7 +60,12 @@ struct upgrade {
 	const char *early; /* what the client sent behind its head; borrowed during server_adopt */
 	size_t early_len;
 	char address[46]; /* of the client, for the log */
+	size_t shown_len; /* of its token or password */
+	char shown[];
 };
+
+/* Wiped and freed; NULL is fine. */
+void upgrade_free(struct upgrade *u);
 
 struct server {
 	struct bridge *bridge;

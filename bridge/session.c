@@ -1,5 +1,6 @@
 /* session.c - see session.h: how a session begins, what the broker tells it, how it ends */
 #include "bridge/bridge.h"
+#include "bridge/counters.h"
 #include "bridge/log.h"
 
 #include <libwebsockets.h>
@@ -20,6 +21,28 @@ bool session_leaving(const struct session *s)
 }
 
 /* ---- opening ---------------------------------------------------------------------------- */
+
+/* False: it is being closed. */
+static bool enter_device(struct session *s, const struct identity *who)
+{
+	struct bridge *b = s->bridge;
+	switch (devices_enter(&b->sessions.devices, who, s->client_id, b->loop.now_ms,
+	                      DEVICES_A_SESSION * b->settings.max_sessions)) {
+	case DEVICES_ENTERED:
+		return true;
+	case DEVICES_TOO_MANY:
+		session_close(s, CLOSE_TOO_MANY, "too many devices of this address");
+		break;
+	case DEVICES_FULL:
+		session_close(s, CLOSE_OVERLOADED, "too many devices");
+		break;
+	case DEVICES_NO_MEMORY:
+		session_close(s, CLOSE_INTERNAL, "out of memory");
+		break;
+	}
+	s->persistent = false;
+	return false;
+}
 
 static void replace_device(struct session *s)
 {
@@ -57,10 +80,33 @@ static bool keep_params(struct session *s, const struct session_params *params)
 	return true;
 }
 
-struct session *session_open(struct sessions *all, struct lws *wsi, const struct session_params *params,
-                             const char *fault)
+static bool keep_password(struct session *s, const struct upgrade *u)
+{
+	/* where nobody asks for it, it is nobody's business */
+	size_t shown = s->bridge->settings.logins ? u->shown_len : 0;
+	s->password = malloc(CREDENTIAL_HEX + shown + sizeof u->address);
+	if (s->password == NULL)
+		return false;
+	memcpy(s->password, s->bridge->settings.credential, CREDENTIAL_HEX);
+	memcpy(s->password + CREDENTIAL_HEX, u->shown, shown);
+	s->password_len = (uint32_t)(CREDENTIAL_HEX + shown);
+	memcpy(s->password + s->password_len, u->address, sizeof u->address);
+	return true;
+}
+
+void session_forget_password(struct session *s)
+{
+	if (s->password != NULL)
+		explicit_bzero(s->password, s->password_len);
+	free(s->password);
+	s->password = NULL;
+	s->password_len = 0;
+}
+
+struct session *session_open(struct sessions *all, struct lws *wsi, const struct upgrade *u)
 {
 	struct bridge *b = all->bridge;
+	const struct session_params *params = &u->params;
 	struct session *s = calloc(1, sizeof *s);
 	if (s == NULL)
 		return NULL;
@@ -74,23 +120,38 @@ struct session *session_open(struct sessions *all, struct lws *wsi, const struct
 	s->joins_left = JOINS_BURST;
 	s->joins_ms = b->loop.now_ms;
 	sessions_add(all, s);
-	all->opened_total++;
 	/* nothing is read before there is a place to put it */
 	s->rx_stopped = lws_rx_flow_control(wsi, 0) == 0;
-	if (fault != NULL) {
-		session_close(s, CLOSE_BAD_ADDRESS, fault);
+	if (u->fault != NULL) {
+		session_close(s, CLOSE_BAD_ADDRESS, u->fault);
 		return s;
 	}
 	if (!sessions_add_identity(s, &params->identity) || !sessions_start_latest(b, s->who) ||
-	    !keep_params(s, params) || !session_make_client_id(s)) {
+	    !keep_params(s, params) || !session_make_client_id(s) || !keep_password(s, u)) {
 		session_close(s, CLOSE_INTERNAL, "out of memory");
 		return s;
 	}
-	if (s->persistent && !devices_enter(&all->devices, &params->identity, s->client_id, b->loop.now_ms)) {
+	/* who has to show something takes nobody's place before that is judged */
+	if (!b->settings.logins && !session_admit(s))
+		return s;
+	if (!s->admitted && s->persistent &&
+	    !devices_have_room(&all->devices, &params->identity, s->client_id, b->loop.now_ms)) {
 		s->persistent = false;
 		session_close(s, CLOSE_TOO_MANY, "too many devices of this address");
 		return s;
 	}
+	mqtt_link_open(&b->links, &s->link, &session_link_owner);
+	return s;
+}
+
+bool session_admit(struct session *s)
+{
+	struct bridge *b = s->bridge;
+	struct sessions *all = &b->sessions;
+	s->counted = true;
+	s->who->count++;
+	if (s->persistent && !enter_device(s, &s->who->identity))
+		return false;
 	if (s->device != NULL)
 		replace_device(s);
 	if (s->who->count > b->settings.max_sessions_per_user) {
@@ -98,11 +159,13 @@ struct session *session_open(struct sessions *all, struct lws *wsi, const struct
 		struct session *spare = b->settings.sessions_latest ? session_oldest_other(s) : NULL;
 		session_close(spare != NULL ? spare : s, CLOSE_TOO_MANY, "too many sessions of this address");
 		if (spare == NULL)
-			return s;
+			return false;
 	}
+	s->admitted = true;
+	log_line(LOG_LEVEL_INFO, "session of %s opened from %s (%s)", s->who->identity.text,
+	         s->password + s->password_len, s->client_id);
 	sessions_choose(all, s->who);
-	mqtt_link_open(&b->links, &s->link, &session_link_owner);
-	return s;
+	return true;
 }
 
 /* ---- ending ------------------------------------------------------------------------------ */
@@ -118,8 +181,23 @@ static void put_on_closing_list(struct session *s, uint64_t by_ms)
 	s->bridge->sessions.closing = s;
 }
 
-static void log_end(const struct session *s, unsigned code, const char *reason)
+/* Lines of those that were never let in: a flood of them is one cause. */
+static void log_refused(const struct session *s, unsigned code, const char *reason)
 {
+	static struct log_limit limits[COUNTERS]; /* by code */
+	log_limited(&limits[counter_of_close(code)], s->bridge->loop.now_ms, LOG_LEVEL_NOTICE,
+	            "a session of %s is refused: %u %s", s->who != NULL ? s->who->identity.text : "nobody", code,
+	            reason);
+}
+
+/* The one place in which the end of a session is logged and counted. */
+static void note_end(struct session *s, unsigned code, const char *reason)
+{
+	count(counter_of_close(code));
+	if (!s->admitted) {
+		log_refused(s, code, reason);
+		return;
+	}
 	log_line(LOG_LEVEL_INFO, "session of %s closed: %u %s (%s, %llu s, %u bytes unsent)",
 	         s->who != NULL ? s->who->identity.text : "nobody", code, reason,
 	         s->client_id[0] != '\0' ? s->client_id : "no client id",
@@ -148,8 +226,7 @@ void session_close(struct session *s, enum close_code code, const char *reason)
 	s->state = SESSION_CLOSING;
 	s->close_code = (uint16_t)code;
 	s->close_reason = reason;
-	log_end(s, code, reason);
-	s->bridge->sessions.closed_total++;
+	note_end(s, code, reason);
 	uncount(s);
 	if (code == CLOSE_TOO_SLOW || code == CLOSE_GOING_AWAY) {
 		/* the reader would not take it; what is said before other ends still leaves */
@@ -193,6 +270,7 @@ static void destroy(struct session *s)
 	session_leave_rooms(s);
 	roster_leave(&s->bridge->roster, s);
 	session_input_clear(s);
+	session_forget_password(s);
 	outbox_clear(&s->outbox);
 	outbox_clear(&s->early);
 	chunk_release(s->pongs);
@@ -258,10 +336,8 @@ void sessions_close_due(struct sessions *all)
 /* Nothing more is sent to the client; what it sent before still reaches the broker. */
 static void stop_sending(struct session *s, unsigned code, const char *reason)
 {
-	if (!session_leaving(s)) {
-		log_end(s, code, reason);
-		s->bridge->sessions.closed_total++;
-	}
+	if (!session_leaving(s))
+		note_end(s, code, reason);
 	s->state = SESSION_GONE;
 	uncount(s);
 	session_hand_on(s);
@@ -286,10 +362,9 @@ void session_gone(struct session *s)
 
 static void *open_endpoint(struct bridge *b, struct lws *wsi, const struct upgrade *u)
 {
-	struct session *s = session_open(&b->sessions, wsi, &u->params, u->fault);
-	if (s != NULL && u->fault == NULL)
-		log_line(LOG_LEVEL_INFO, "session of %s opened from %s (%s)", u->params.identity.text, u->address,
-		         s->client_id);
+	struct session *s = session_open(&b->sessions, wsi, u);
+	if (s != NULL)
+		count(COUNTER_CONNECT_SESSION);
 	return s;
 }
 

@@ -49,8 +49,9 @@ struct message_piece;
 /* What a broker may have under way to a device: what it missed must not fill the broker's queue of packets,
  * or the broker drops its own answers (SUBACK). */
 #define DEVICE_RECEIVE_MAXIMUM 32
-#define OPENING_MS 20000                                 /* from the 101 until the session is in its rooms */
-#define JOIN_REFS_MAX 16                                 /* joins of one room that wait for the same SUBACK */
+#define DEVICES_A_SESSION 4u /* named devices, those away included, for each of max_sessions */
+#define OPENING_MS 20000     /* from the 101 until the session is in its rooms */
+#define JOIN_REFS_MAX 16     /* joins of one room that wait for the same SUBACK */
 #define SUBSCRIBE_ID_FIRST (PUBLISHES_IN_FLIGHT_MAX + 1) /* packet ids of SUBSCRIBE: above the publishes' */
 #define SESSION_ID_MAX 48                                /* bytes of a client id of ours */
 
@@ -65,8 +66,10 @@ enum close_code {
 	CLOSE_RESTART = 1012,
 	CLOSE_OVERLOADED = 1013,
 	CLOSE_TOO_SLOW = 4001,
+	CLOSE_TOKEN_EXPIRED = 4002,
 	CLOSE_BROKER_AWAY = 4003,
 	CLOSE_BAD_ADDRESS = 4100,
+	CLOSE_BAD_TOKEN = 4101,
 	CLOSE_FORBIDDEN = 4102,
 	CLOSE_TOO_MANY = 4103,
 	CLOSE_REPLACED = 4104,
@@ -108,11 +111,15 @@ struct session {
 	uint64_t number;               /* never used twice by this process */
 	enum session_state state;
 	char client_id[SESSION_ID_MAX];
+	char *password; /* until the broker has judged it: the credential, what the client has shown, and (no part
+	                   of it, NUL-terminated) the address that it comes from */
+	uint32_t password_len;
 	char *device;    /* NULL: none */
 	char *home_room; /* NULL: the server's default room */
 	char since[ULID_LEN + 1];
 	bool echo, wants_presence, wants_typing;
 	bool ready_sent;
+	bool admitted;          /* the broker has let it in where it must, and no limit stood in its way */
 	bool persistent;        /* a named device: the broker keeps what it misses */
 	bool catching_up;       /* what a device has missed is still coming */
 	bool own_rooms;         /* it subscribes its rooms itself (fanout session, and every device) */
@@ -179,7 +186,6 @@ struct sessions {
 	struct devices devices;
 	uint64_t devices_tidied_ms;
 	uv_timer_t tick;
-	uint64_t opened_total, closed_total;
 };
 
 /* What a WebSocket of /ws/... is opened for. */
@@ -195,10 +201,16 @@ extern const struct mqtt_link_owner session_link_owner;
 /* CONNECT of a session's link. */
 void session_identify(struct mqtt_link *link, struct mqtt_connect *out);
 
-/* A WebSocket has been upgraded. fault is NULL, or why the parameters are refused (the
- * session is then made only to be closed with 4100). NULL when out of memory. */
-struct session *session_open(struct sessions *all, struct lws *wsi, const struct session_params *params,
-                             const char *fault);
+/* A WebSocket has been upgraded. Where u names a fault, the session is made only to be closed with 4100. u is
+ * borrowed. NULL when out of memory. */
+struct session *session_open(struct sessions *all, struct lws *wsi, const struct upgrade *u);
+
+/* The broker has let it in: it counts from now on, and takes the places of others. False: there is none for
+ * it, and it is being closed. */
+bool session_admit(struct session *s);
+
+/* Wipes what it has logged in with. */
+void session_forget_password(struct session *s);
 
 /* The client's bytes: a piece of a message. */
 void session_receive(struct session *s, const struct message_piece *piece);
@@ -267,6 +279,9 @@ bool session_leaving(const struct session *s);
 /* Asks how far history goes, over the session's own connection. False when out of memory. */
 bool session_ask_position(struct session *s, uint64_t token);
 
+/* Hands {"type":"token",...} to the plugin, which answers it. False when out of memory. */
+bool session_hand_token(struct session *s, const char *text, size_t len);
+
 /* SUBSCRIBE on the session's own connection: its packet id, or 0 when out of memory. */
 uint16_t session_subscribe(struct session *s, const struct mqtt_filter *filters, size_t n);
 uint16_t session_next_subscribe_id(struct session *s);
@@ -319,9 +334,16 @@ void session_leave_rooms(struct session *s);
 /* NULL: not a member. */
 struct membership *session_membership(struct session *s, const char *name, size_t len);
 
+/* ---- session_orders.c: what the plugin wants done with a session ---- */
+
+void session_orders_start(struct bridge *b);
+
 /* ---- session_table.c ---- */
 
 struct session *sessions_find(struct sessions *all, uint64_t number);
+
+/* NULL: none of this address is here. */
+struct identity_sessions *sessions_of(struct sessions *all, const char *address, size_t len);
 
 void sessions_add(struct sessions *all, struct session *s);
 void sessions_remove(struct sessions *all, struct session *s);

@@ -222,8 +222,8 @@ static bool answer_here(struct session *s, const struct frame_view *v, const cha
 	bool about_rooms = join || type_is(v, "leave");
 	bool about_history = type_is(v, "history");
 	/* a token must never be published, whatever else is wrong with its frame */
-	bool about_later = type_is(v, "token");
-	if (!about_rooms && !about_later && !about_history)
+	bool about_token = type_is(v, "token");
+	if (!about_rooms && !about_token && !about_history)
 		return false;
 	char ref[REPLY_REF_MAX];
 	size_t ref_len = 0;
@@ -232,8 +232,9 @@ static bool answer_here(struct session *s, const struct frame_view *v, const cha
 		session_history_frame(s, text, text_len, with_ref, ref_len);
 		return true;
 	}
-	if (about_later) {
-		session_send_error(s, CHAT_ERROR_UNAVAILABLE, NULL, with_ref, ref_len);
+	if (about_token) {
+		if (!s->bridge->settings.logins || !session_hand_token(s, text, text_len))
+			session_send_error(s, CHAT_ERROR_UNAVAILABLE, NULL, with_ref, ref_len);
 		return true;
 	}
 	char room[ROOM_MAX];

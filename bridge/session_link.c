@@ -2,6 +2,7 @@
  * session_link.c - a session's own connection to the broker: what it subscribes, and what comes.
  */
 #include "bridge/bridge.h"
+#include "bridge/counters.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -19,6 +20,7 @@ void session_identify(struct mqtt_link *link, struct mqtt_connect *out)
 	struct session *s = session_of(link);
 	out->client_id = (struct mqtt_span){s->client_id, strlen(s->client_id)};
 	out->user_name = (struct mqtt_span){s->who->identity.text, s->who->identity.len};
+	out->password = (struct mqtt_span){s->password, s->password_len};
 	out->clean_start = !s->persistent;
 	out->session_expiry_interval = s->persistent ? s->bridge->settings.session_expiry_s : 0;
 	if (s->persistent)
@@ -52,6 +54,9 @@ static void on_up(struct mqtt_link *link)
 	char topics[FILTERS_MAX][TOPIC_MAX];
 	struct mqtt_filter filters[FILTERS_MAX] = {{.qos = 1}, {.qos = 1}, {.qos = 0}};
 	size_t n = s->wants_typing ? 3 : 2;
+	if (s->bridge->settings.logins && !session_admit(s))
+		return;
+	session_forget_password(s);
 	filters[0].filter = (struct mqtt_span){
 	    topics[0], topic_format(TOPIC_INBOX, root, id->text, id->len, NULL, 0, topics[0], TOPIC_MAX)};
 	filters[1].filter =
@@ -67,22 +72,37 @@ static void on_up(struct mqtt_link *link)
 		session_join_rooms(s); /* what a device has missed comes at once: its rooms must be known by then */
 }
 
-/* "position <token>" on the session's own connection: the answer comes as a notice, behind all that the
- * broker had queued for it. */
-bool session_ask_position(struct session *s, uint64_t token)
+/* A question to the plugin on the session's own connection: head and rest as one payload. The answer comes as
+ * a notice, behind all that the broker had queued for it. */
+static bool ask(struct session *s, const char *text, size_t text_len, const char *rest, size_t rest_len)
 {
 	const struct bridge_settings *settings = &s->bridge->settings;
-	char topic[TOPIC_ROOT_MAX + 16], question[48];
+	char topic[TOPIC_ROOT_MAX + 16];
 	size_t topic_len = topic_format(TOPIC_SYNC, settings->topic_root, NULL, 0, NULL, 0, topic, sizeof topic);
-	int len = snprintf(question, sizeof question, "position %llu", (unsigned long long)token);
+	size_t len = text_len + rest_len;
 	struct mqtt_publish_out out = {.topic = {topic, topic_len}};
-	size_t head = mqtt_publish_head_size(&out, (size_t)len);
-	uint8_t *at = head > 0 ? mqtt_link_reserve(&s->link, head + (size_t)len) : NULL;
-	if (at == NULL || mqtt_encode_publish_head(at, head, &out, (size_t)len) != head)
+	size_t head = mqtt_publish_head_size(&out, len);
+	uint8_t *at = head > 0 ? mqtt_link_reserve(&s->link, head + len) : NULL;
+	if (at == NULL || mqtt_encode_publish_head(at, head, &out, len) != head)
 		return false;
-	memcpy(at + head, question, (size_t)len);
-	mqtt_link_commit(&s->link, head + (size_t)len);
+	memcpy(at + head, text, text_len);
+	if (rest_len > 0)
+		memcpy(at + head + text_len, rest, rest_len);
+	mqtt_link_commit(&s->link, head + len);
 	return true;
+}
+
+bool session_ask_position(struct session *s, uint64_t token)
+{
+	char question[48];
+	int len = snprintf(question, sizeof question, "position %llu", (unsigned long long)token);
+	return ask(s, question, (size_t)len, NULL, 0);
+}
+
+bool session_hand_token(struct session *s, const char *text, size_t len)
+{
+	static const char verb[] = "token 1 ";
+	return ask(s, verb, sizeof verb - 1, text, len);
 }
 
 /* ---- what the broker sends --------------------------------------------------------------- */
@@ -126,9 +146,11 @@ static bool check_own_seq(struct session *s, struct membership *m, uint64_t seq)
 	bool fine = !m->have_seq || seq == m->seq + 1 || seq == 1 || s->catching_up;
 	if (!fine) {
 		uint64_t missing = seq - m->seq - 1;
-		s->bridge->rooms.lost += missing;
-		log_line(LOG_LEVEL_ERROR, "room %s: %llu messages for %s were lost between broker and bridge",
-		         m->room->name, (unsigned long long)missing, s->who->identity.text);
+		static struct log_limit limit;
+		count_more(COUNTER_DROP_LOST, missing);
+		log_limited(&limit, s->bridge->loop.now_ms, LOG_LEVEL_ERROR,
+		            "room %s: %llu messages for %s were lost between broker and bridge", m->room->name,
+		            (unsigned long long)missing, s->who->identity.text);
 		session_close(s, CLOSE_OVERLOADED, "messages were lost, resume with since");
 	}
 	m->have_seq = true;
@@ -265,6 +287,11 @@ static void on_down(struct mqtt_link *link, const char *reason, uint8_t code)
 		session_close(s, CLOSE_REPLACED, "replaced by the same device");
 	} else if (code == MQTT_REASON_NOT_AUTHORIZED || code == MQTT_REASON_BAD_USER_OR_PASSWORD) {
 		static struct log_limit limit;
+		if (b->settings.logins) {
+			session_close(s, CLOSE_BAD_TOKEN,
+			              s->password_len > CREDENTIAL_HEX ? "token not accepted" : "token missing");
+			return;
+		}
 		log_limited(&limit, b->loop.now_ms, LOG_LEVEL_ERROR,
 		            "the broker refuses the session of %s: %s; is the chat plugin the first `plugin` line?",
 		            s->who->identity.text, reason);

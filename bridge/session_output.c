@@ -2,6 +2,8 @@
  * session_output.c - what a session is sent: its outbox with its bounds, pings and pongs.
  */
 #include "bridge/bridge.h"
+#include "bridge/counters.h"
+#include "bridge/log.h"
 #include "common/reply.h"
 
 #include <libwebsockets.h>
@@ -132,7 +134,12 @@ void session_send_text(struct session *s, const char *payload, size_t len)
 void session_send_error(struct session *s, enum chat_error error, const char *field, const char *ref,
                         size_t ref_len)
 {
+	static struct log_limit limit;
 	char frame[REPLY_MAX];
+	count(counter_of_error(error));
+	if (error == CHAT_ERROR_RATE_LIMITED)
+		log_limited(&limit, s->bridge->loop.now_ms, LOG_LEVEL_NOTICE,
+		            "%s joins and leaves rooms, or asks for history, too often", s->who->identity.text);
 	size_t n = reply_error(error, s->bridge->settings.language, s->bridge->settings.system_sender, field, ref,
 	                       ref_len, frame, sizeof frame);
 	session_send_text(s, frame, n);

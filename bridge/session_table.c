@@ -98,6 +98,13 @@ void sessions_remove(struct sessions *all, struct session *s)
 	all->count--;
 }
 
+struct identity_sessions *sessions_of(struct sessions *all, const char *address, size_t len)
+{
+	struct identity_sessions *who;
+	HASH_FIND(hh, all->identities, address, len, who);
+	return who;
+}
+
 bool sessions_add_identity(struct session *s, const struct identity *identity)
 {
 	struct sessions *all = &s->bridge->sessions;
@@ -115,12 +122,10 @@ bool sessions_add_identity(struct session *s, const struct identity *identity)
 		}
 	}
 	s->who = who;
-	s->counted = true;
 	s->same_next = who->first;
 	if (who->first != NULL)
 		who->first->same_prev = s;
 	who->first = s;
-	who->count++;
 	return true;
 }
 

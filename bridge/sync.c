@@ -32,7 +32,8 @@ static void unsubscribe(struct sync *y, struct mqtt_span filter)
 		mqtt_link_commit(&r->link, mqtt_encode_unsubscribe(at, size, rooms_packet_id(r), &filter, 1));
 }
 
-static bool publish(struct sync *y, const char *text, size_t len)
+/* head and rest as one payload. */
+static bool publish(struct sync *y, const char *text, size_t len, struct mqtt_span rest)
 {
 	struct rooms *r = &y->bridge->rooms;
 	char topic[TOPIC_MAX];
@@ -42,12 +43,15 @@ static bool publish(struct sync *y, const char *text, size_t len)
 	    .packet_id = rooms_packet_id(r),
 	    .qos = 1,
 	};
-	size_t head = mqtt_publish_head_size(&p, len);
-	uint8_t *at = head > 0 ? mqtt_link_reserve(&r->link, head + len) : NULL;
-	if (at == NULL || mqtt_encode_publish_head(at, head, &p, len) != head)
+	size_t total = len + rest.len;
+	size_t head = mqtt_publish_head_size(&p, total);
+	uint8_t *at = head > 0 ? mqtt_link_reserve(&r->link, head + total) : NULL;
+	if (at == NULL || mqtt_encode_publish_head(at, head, &p, total) != head)
 		return false;
 	memcpy(at + head, text, len);
-	mqtt_link_commit(&r->link, head + len);
+	if (rest.len > 0)
+		memcpy(at + head + len, rest.at, rest.len);
+	mqtt_link_commit(&r->link, head + total);
 	return true;
 }
 
@@ -79,9 +83,15 @@ static void unlist(struct sync *y, struct sync_question *q)
 
 bool sync_ask(struct sync *y, struct sync_question *q, const char *verb)
 {
-	char text[QUESTION_MAX];
-	int len = snprintf(text, sizeof text, "%s %llu", verb, (unsigned long long)(y->last_token + 1));
-	if (!y->up || !publish(y, text, (size_t)len))
+	return sync_ask_with(y, q, verb, (struct mqtt_span){NULL, 0});
+}
+
+bool sync_ask_with(struct sync *y, struct sync_question *q, const char *verb, struct mqtt_span rest)
+{
+	char head[QUESTION_MAX];
+	int len = snprintf(head, sizeof head, "%s %llu%s", verb, (unsigned long long)(y->last_token + 1),
+	                   rest.len > 0 ? " " : "");
+	if (!y->up || !publish(y, head, (size_t)len, rest))
 		return false;
 	q->verb = verb;
 	q->token = ++y->last_token;

@@ -69,6 +69,9 @@ void sync_add_part(struct sync *y, struct sync_part *part);
  * verb: static text. */
 bool sync_ask(struct sync *y, struct sync_question *q, const char *verb);
 
+/* The same, with something behind the question's number; borrowed. */
+bool sync_ask_with(struct sync *y, struct sync_question *q, const char *verb, struct mqtt_span rest);
+
 /* The asker no longer wants to know. Idempotent. */
 void sync_forget(struct sync *y, struct sync_question *q);
 

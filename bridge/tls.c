@@ -19,6 +19,7 @@
 struct connection {
 	SSL *ssl;
 	bool failed;                  /* SSL_shutdown and all else would be wrong now */
+	bool refused;                 /* what the other side speaks is no TLS that we accept */
 	bool unread;                  /* on the list of those with decrypted bytes */
 	int prev_unread, next_unread; /* descriptors, -1: none */
 };
@@ -124,6 +125,18 @@ static struct connection *find(int fd)
 bool tls_has(int fd)
 {
 	return find(fd) != NULL;
+}
+
+bool tls_opening(int fd)
+{
+	const struct connection *c = find(fd);
+	return c != NULL && !SSL_is_init_finished(c->ssl);
+}
+
+bool tls_refused(int fd)
+{
+	const struct connection *c = find(fd);
+	return c != NULL && c->refused;
 }
 
 static bool grow_table(int fd)
@@ -265,6 +278,7 @@ static ssize_t outcome(int fd, struct connection *c, int n)
 	unsigned long code = ERR_peek_error();
 	if (ERR_GET_REASON(code) == SSL_R_HTTP_REQUEST)
 		answer_plain_http(fd);
+	c->refused = true;
 	log_failure(fd, code != 0 ? ERR_reason_error_string(code) : "no reason given");
 	ERR_clear_error();
 	errno = ECONNRESET;

@@ -32,6 +32,10 @@ bool tls_start(int fd);
 
 bool tls_has(int fd);
 
+/* Is its handshake still to be made? Has it failed for what the other side said? */
+bool tls_opening(int fd);
+bool tls_refused(int fd);
+
 /* As recv() and send(): -1 with errno EAGAIN where the socket has to be waited for, 0 where the other
  * side has ended, -1 with ECONNRESET where what it speaks is no TLS that we accept. peek: MSG_PEEK. */
 ssize_t tls_recv(int fd, void *buffer, size_t len, bool peek);

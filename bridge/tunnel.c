@@ -1,6 +1,7 @@
 /* tunnel.c - see tunnel.h */
 #include "bridge/tunnel.h"
 #include "bridge/bridge.h"
+#include "bridge/counters.h"
 #include "bridge/log.h"
 
 #include <errno.h>
@@ -98,7 +99,7 @@ static void end(struct tunnel *t, enum tunnel_state state, unsigned code, const 
 		         (unsigned long long)t->number, t->address, code, reason,
 		         (unsigned long long)(t->bridge->loop.now_ms - t->opened_ms) / 1000,
 		         (unsigned long long)t->from_client, (unsigned long long)t->to_client);
-		all->closed_total++;
+		count(counter_of_close(code));
 		all->from_client_total += t->from_client;
 		all->to_client_total += t->to_client;
 		t->finishing = true;
@@ -377,6 +378,7 @@ static void *on_open(struct bridge *b, struct lws *wsi, const struct upgrade *u)
 	t->number = ++all->opened_total;
 	t->opened_ms = b->loop.now_ms;
 	memcpy(t->address, u->address, sizeof t->address);
+	count(COUNTER_CONNECT_TUNNEL);
 	watch_peer((int)lws_get_socket_fd(wsi), &b->settings);
 	DL_APPEND(all->first, t);
 	all->count++;
@@ -400,10 +402,12 @@ static void look_at(struct tunnel *t)
 		drop_broker(t);
 		tunnel_close(t, CLOSE_BROKER_AWAY, "the broker is away, try again");
 	} else if (leaving(t)) {
-		if (now >= t->linger_by_ms && t->pending_len > 0)
+		if (now >= t->linger_by_ms && t->pending_len > 0) {
+			count_more(COUNTER_DROP_TUNNEL, t->pending_len - t->pending_off);
 			log_limited(&limit, now, LOG_LEVEL_WARNING,
 			            "%zu bytes of tunnel %llu were not taken by the broker in time",
 			            t->pending_len - t->pending_off, (unsigned long long)t->number);
+		}
 		if (now >= t->linger_by_ms)
 			drop_broker(t);
 		put_on_due(t);

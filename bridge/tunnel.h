@@ -73,7 +73,7 @@ struct tunnels {
 	struct tunnel *due;
 	struct tunnel *cursor; /* the next that the tick looks at; NULL: the first */
 	uv_timer_t tick, retry;
-	uint64_t opened_total, closed_total;
+	uint64_t opened_total;
 	uint64_t from_client_total, to_client_total; /* bytes */
 };
 

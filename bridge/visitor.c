@@ -1,6 +1,9 @@
 /* visitor.c - see visitor.h */
 #include "bridge/visitor.h"
+#include "bridge/bearer.h"
 #include "bridge/bridge.h"
+#include "bridge/counters.h"
+#include "bridge/tls.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -121,6 +124,10 @@ static void answer_with(struct visitor *v, const struct http_answer *answer)
 	struct acceptor *a = v->acceptor;
 	struct http_answer given = *answer;
 	if (given.body != NULL && !given.head_only && a->answer_bytes + given.body->len > ANSWERS_BYTES_MAX) {
+		static struct log_limit limit;
+		count(COUNTER_REJECT_ANSWERS);
+		log_limited(&limit, a->bridge->loop.now_ms, LOG_LEVEL_WARNING,
+		            "%zu MB of answers are under way: further ones are 503", ANSWERS_BYTES_MAX / 1024 / 1024);
 		given = (struct http_answer){
 		    .status = &http_overloaded, .origins = answer->origins, .origin = answer->origin};
 	}
@@ -128,6 +135,7 @@ static void answer_with(struct visitor *v, const struct http_answer *answer)
 	size_t len = http_answer_format(&given, given.body != NULL ? given.body->len : 0, text, sizeof text);
 	v->answer = len > 0 ? malloc(len) : NULL;
 	if (v->answer == NULL) {
+		acceptor_short_of_memory(a);
 		visitor_free(v, false);
 		return;
 	}
@@ -135,8 +143,7 @@ static void answer_with(struct visitor *v, const struct http_answer *answer)
 	v->answer_len = (uint32_t)len;
 	if (given.body != NULL && !given.head_only)
 		keep_body(v, given.body);
-	if (given.status->code >= 400)
-		a->refused_total++;
+	count(counter_of_status(given.status->code));
 	v->state = VISITOR_ANSWERING;
 	v->deadline_ms = a->bridge->loop.now_ms + VISITOR_FINISH_MS;
 	v->answer_by_ms = a->bridge->loop.now_ms + VISITOR_ANSWER_MS;
@@ -186,6 +193,24 @@ static bool descriptors_left(const struct bridge *b)
 	return used + 2 <= limit.rlim_cur;
 }
 
+/* False, and it is said and counted why not. */
+static bool have_room(const struct bridge *b)
+{
+	static struct log_limit sessions_limit, descriptors_limit;
+	bool few = websockets(b) < b->settings.max_sessions;
+	if (few && descriptors_left(b))
+		return true;
+	count(few ? COUNTER_REJECT_DESCRIPTORS : COUNTER_REJECT_SESSIONS);
+	if (few)
+		log_limited(&descriptors_limit, b->loop.now_ms, LOG_LEVEL_WARNING,
+		            "no room for more sessions: %u are all that the limit of open files allows (LimitNOFILE)",
+		            websockets(b));
+	else
+		log_limited(&sessions_limit, b->loop.now_ms, LOG_LEVEL_WARNING,
+		            "no room for more sessions: there are %u (max_sessions)", websockets(b));
+	return false;
+}
+
 /* What the target is upgraded to, NULL: nothing. */
 static const struct endpoint *endpoint_of(const struct bridge *b, const struct http_head *head)
 {
@@ -196,27 +221,41 @@ static const struct endpoint *endpoint_of(const struct bridge *b, const struct h
 	return NULL;
 }
 
+/* NULL: out of memory. */
+static struct upgrade *make_upgrade(const struct http_head *head, const struct endpoint *endpoint)
+{
+	static char shown[BEARER_MAX]; /* one thread, wiped before it returns */
+	size_t len = 0;
+	enum bearer found = endpoint == &session_endpoint ? bearer_find(head, shown, &len) : BEARER_NONE;
+	struct upgrade *u = calloc(1, sizeof *u + len);
+	if (u != NULL) {
+		u->endpoint = endpoint;
+		if (endpoint == &session_endpoint)
+			u->fault = session_params_parse(head->target.at, head->target.len, &u->params);
+		if (u->fault == NULL && found == BEARER_BAD)
+			u->fault = "token: too long or badly encoded";
+		u->shown_len = len;
+		memcpy(u->shown, shown, len);
+	}
+	explicit_bzero(shown, len);
+	return u;
+}
+
 /* subprotocol: to answer with; NULL: none. */
 static void upgrade(struct visitor *v, const struct http_head *head, const struct endpoint *endpoint,
                     const char *subprotocol)
 {
 	struct bridge *b = v->acceptor->bridge;
-	static struct log_limit full_limit;
-	if (websockets(b) >= b->settings.max_sessions || !descriptors_left(b)) {
-		log_limited(&full_limit, b->loop.now_ms, LOG_LEVEL_WARNING,
-		            "no room for more sessions (%u now; max_sessions and the limit of open files bound them)",
-		            websockets(b));
+	if (!have_room(b)) {
 		refuse(v, &http_overloaded, head);
 		return;
 	}
-	struct upgrade *u = calloc(1, sizeof *u);
+	struct upgrade *u = make_upgrade(head, endpoint);
 	if (u == NULL) {
+		acceptor_short_of_memory(&b->acceptor);
 		refuse(v, &http_overloaded, head);
 		return;
 	}
-	u->endpoint = endpoint;
-	if (endpoint == &session_endpoint)
-		u->fault = session_params_parse(head->target.at, head->target.len, &u->params);
 	memcpy(u->address, v->address, sizeof u->address);
 	u->early = v->head + head->size;
 	u->early_len = v->head_len - head->size;
@@ -230,7 +269,8 @@ static void upgrade(struct visitor *v, const struct http_head *head, const struc
 	size_t total = (size_t)n + u->early_len;
 	char *bytes = malloc(total);
 	if (bytes == NULL) {
-		free(u);
+		acceptor_short_of_memory(&b->acceptor);
+		upgrade_free(u);
 		refuse(v, &http_overloaded, head);
 		return;
 	}
@@ -283,48 +323,93 @@ static void ask(struct visitor *v, const struct http_head *head)
 		watch_waiting(v); /* the edge of what has come behind the head is over */
 }
 
-void visitor_expire(struct visitor *v)
+/* Which time it has let pass, for there is one for each thing that somebody may be slow with. */
+static void expire_reading(struct visitor *v)
 {
-	if (v->state != VISITOR_WAITING) {
+	static struct log_limit limit, tls_limit;
+	uint64_t now = v->acceptor->bridge->loop.now_ms;
+	if (tls_opening(v->watcher.fd)) {
+		count(COUNTER_REJECT_TLS_TIME);
+		log_limited(&tls_limit, now, LOG_LEVEL_INFO, "TLS with %s was not made in time (header_timeout)",
+		            v->address);
 		visitor_free(v, false);
 		return;
 	}
-	let_go(v);
-	http_api_answer(&v->exchange, &http_unavailable, NULL);
+	count(v->head_len > 0 ? COUNTER_REJECT_HEAD_TIME : COUNTER_REJECT_SILENT_TIME);
+	log_limited(&limit, now, LOG_LEVEL_INFO, "%s has sent no whole request in time (header_timeout)",
+	            v->address);
+	/* browsers connect in advance, and would take an answer for that of the request that they send then */
+	if (v->head_len > 0)
+		refuse(v, &http_timeout, NULL);
+	else
+		visitor_free(v, false);
 }
 
-static void choose_subprotocol(struct visitor *v, const struct http_head *head,
-                               const struct endpoint *endpoint)
+void visitor_expire(struct visitor *v)
 {
-	const char *subprotocol = http_list_first(head->websocket_protocol, endpoint->subprotocols);
-	if (subprotocol == NULL && endpoint->subprotocol_required)
-		refuse(v, &http_no_subprotocol, head);
-	else
-		upgrade(v, head, endpoint, subprotocol);
+	switch (v->state) {
+	case VISITOR_READING:
+		expire_reading(v);
+		break;
+	case VISITOR_WAITING:
+		let_go(v);
+		http_api_answer(&v->exchange, &http_unavailable, NULL);
+		break;
+	case VISITOR_ANSWERING: /* it has been counted by its answer */
+	case VISITOR_FINISHING:
+		visitor_free(v, false);
+		break;
+	}
+}
+
+void visitor_give_way(struct visitor *v)
+{
+	if (v->state == VISITOR_READING) /* what is with it otherwise has been counted */
+		count(COUNTER_REJECT_CROWDED);
+	visitor_free(v, false);
+}
+
+/* What is wrong with a request before anything is looked up; NULL: nothing. */
+static const struct http_status *fault_of(const struct bridge *b, const struct http_head *head,
+                                          const struct endpoint *endpoint)
+{
+	bool get = http_span_is(head->method, "GET");
+	bool options = http_span_is(head->method, "OPTIONS");
+	if (!get && !options && !http_span_is(head->method, "HEAD"))
+		return &http_method_not_allowed;
+	if (head->has_body)
+		return &http_no_body;
+	if (endpoint == NULL)
+		return NULL;
+	if (options)
+		return &http_no_content;
+	if (!get || !head->upgrade_websocket || !http_span_is(head->websocket_version, "13"))
+		return &http_upgrade_required;
+	if (!key_valid(head->websocket_key))
+		return &http_bad_request;
+	return http_origin_allowed(b->settings.allowed_origins, head->origin) ? NULL : &http_forbidden_origin;
 }
 
 static void handle(struct visitor *v, const struct http_head *head)
 {
 	struct bridge *b = v->acceptor->bridge;
-	bool get = http_span_is(head->method, "GET");
-	bool options = http_span_is(head->method, "OPTIONS");
 	const struct endpoint *endpoint = endpoint_of(b, head);
-	if (!get && !options && !http_span_is(head->method, "HEAD"))
-		refuse(v, &http_method_not_allowed, head);
-	else if (head->has_body)
-		refuse(v, &http_no_body, head);
-	else if (endpoint == NULL)
-		ask(v, head);
-	else if (options)
-		refuse(v, &http_no_content, head);
-	else if (!get || !head->upgrade_websocket || !http_span_is(head->websocket_version, "13"))
-		refuse(v, &http_upgrade_required, head);
-	else if (!key_valid(head->websocket_key))
-		refuse(v, &http_bad_request, head);
-	else if (!http_origin_allowed(b->settings.allowed_origins, head->origin))
-		refuse(v, &http_forbidden_origin, head);
+	const struct http_status *fault = fault_of(b, head, endpoint);
+	const char *subprotocol = NULL;
+	if (fault == NULL && endpoint != NULL) {
+		subprotocol = http_list_first(head->websocket_protocol, endpoint->subprotocols);
+		if (subprotocol == NULL && endpoint->subprotocol_required)
+			fault = &http_no_subprotocol;
+	}
+	if (fault == NULL && endpoint != NULL) {
+		upgrade(v, head, endpoint, subprotocol);
+		return;
+	}
+	count(COUNTER_CONNECT_HTTP);
+	if (fault != NULL)
+		refuse(v, fault, head);
 	else
-		choose_subprotocol(v, head, endpoint);
+		ask(v, head);
 }
 
 /* Behind a proxy, whose connection it is shows only now. False: it is refused. */
@@ -338,7 +423,7 @@ static bool learn_client(struct visitor *v, const struct http_head *head)
 		lines[i] = (struct address_line){head->forwarded_for[i].at, head->forwarded_for[i].len};
 	v->client = cidr_client(&b->proxies, &v->client, lines, head->forwarded_count);
 	address_format(&v->client, v->address);
-	if (acceptor_take_token(v->acceptor, &v->client))
+	if (acceptor_take_token(v->acceptor, &v->client, true) == ADMITTED)
 		return true;
 	visitor_refuse_busy(v, head);
 	return false;
@@ -357,10 +442,19 @@ static bool grow_head(struct visitor *v)
 	return true;
 }
 
+static void head_too_large(const struct visitor *v)
+{
+	static struct log_limit limit;
+	count(COUNTER_REJECT_HEAD_SIZE);
+	log_limited(&limit, v->acceptor->bridge->loop.now_ms, LOG_LEVEL_INFO,
+	            "%s has sent a request head of more than %d bytes", v->address, HTTP_HEAD_MAX);
+}
+
 static void read_head(struct visitor *v)
 {
 	for (;;) {
 		if (!grow_head(v)) {
+			acceptor_short_of_memory(v->acceptor);
 			visitor_free(v, false);
 			return;
 		}
@@ -370,6 +464,7 @@ static void read_head(struct visitor *v)
 		if (n < 0 && errno == EAGAIN)
 			return;
 		if (n <= 0) {
+			count(tls_refused(v->watcher.fd) ? COUNTER_REJECT_TLS : COUNTER_CONNECT_GONE);
 			visitor_free(v, false);
 			return;
 		}
@@ -383,12 +478,15 @@ static void read_head(struct visitor *v)
 				handle(v, &head);
 			return;
 		case HTTP_HEAD_BAD:
+			count(COUNTER_CONNECT_HTTP);
 			refuse(v, &http_bad_request, &head);
 			return;
 		case HTTP_HEAD_TOO_LARGE:
+			head_too_large(v);
 			refuse(v, &http_head_too_large, &head);
 			return;
 		case HTTP_HEAD_VERSION:
+			count(COUNTER_CONNECT_HTTP);
 			refuse(v, &http_bad_version, &head);
 			return;
 		}

@@ -61,8 +61,11 @@ struct visitor *visitor_new(struct acceptor *a, int fd);
 /* Ends it; keep_fd: the descriptor has a new owner. */
 void visitor_free(struct visitor *v, bool keep_fd);
 
-/* The deadline is over. */
+/* The deadline is over: 408 to half a head, 503 where an answer has been waited for; else it is closed. */
 void visitor_expire(struct visitor *v);
+
+/* Closes it without a word: there are too many. */
+void visitor_give_way(struct visitor *v);
 
 /* 429, 503: without reading any further. */
 /* head: of the request, NULL: it is not read. */

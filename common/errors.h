@@ -28,6 +28,7 @@
 	X(RATE_LIMITED, "rate_limited", "too many messages, slow down",                                          \
 	  "demasiados mensajes, más despacio por favor")                                                         \
 	X(NOT_ALLOWED, "not_allowed", "not allowed", "no permitido")                                             \
+	X(INVALID_TOKEN, "invalid_token", "this token is not accepted", "este token no se acepta")               \
 	X(UNAVAILABLE, "unavailable", "not available now, try again", "no disponible ahora, inténtelo de nuevo")
 
 enum chat_error {

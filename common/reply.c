@@ -104,6 +104,15 @@ size_t reply_recipient_offline(enum chat_language language, const char *sender, 
 	return finish(&w, out);
 }
 
+size_t reply_token_expiring(enum chat_language language, const char *sender, char *out, size_t cap)
+{
+	struct writer w = start(out, cap, "{\"type\":\"system\",\"code\":\"token_expiring\"");
+	const char *text = language == CHAT_SPANISH ? "su token caduca pronto" : "your token expires soon";
+	put_member(&w, "sender", sender, strlen(sender));
+	put_member(&w, "message", text, strlen(text));
+	return finish(&w, out);
+}
+
 bool reply_field_name(const char *key, size_t len, bool escaped, char out[REPLY_FIELD_MAX + 1])
 {
 	if (escaped || len == 0 || len > REPLY_FIELD_MAX)

@@ -33,4 +33,7 @@ bool reply_field_name(const char *key, size_t len, bool escaped, char out[REPLY_
 size_t reply_recipient_offline(enum chat_language language, const char *sender, const char *recipient,
                                char *out, size_t cap);
 
+/* {"type":"system","code":"token_expiring","sender":S,"message":TEXT} */
+size_t reply_token_expiring(enum chat_language language, const char *sender, char *out, size_t cap);
+
 #endif

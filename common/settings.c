@@ -84,6 +84,8 @@ static const struct field fields[] = {
     {TEXT(room, room_name_valid)},
     {NAMED(fanout_session), .kind = FIELD_CHOICE, .choice = {"shared", "session"}},
     {NAMED(mqtt), .kind = FIELD_CHOICE, .choice = {"off", "on"}},
+    {NAMED(logins), .kind = FIELD_CHOICE, .choice = {"off", "on"}},
+    {NAMED(sandbox), .kind = FIELD_CHOICE, .choice = {"off", "on"}},
     {NAMED(language), .kind = FIELD_CHOICE, .choice = {"en", "es"}},
     {TEXT(system_sender, sender_valid)},
     {TEXT(allowed_origins, text_valid)},
@@ -118,6 +120,10 @@ static bool choice_get(const struct bridge_settings *s, const struct field *f)
 		return s->fanout_session;
 	if (f->offset == offsetof(struct bridge_settings, mqtt))
 		return s->mqtt;
+	if (f->offset == offsetof(struct bridge_settings, logins))
+		return s->logins;
+	if (f->offset == offsetof(struct bridge_settings, sandbox))
+		return s->sandbox;
 	if (f->offset == offsetof(struct bridge_settings, sessions_latest))
 		return s->sessions_latest;
 	return s->language == CHAT_SPANISH;
@@ -129,6 +135,10 @@ static void choice_set(struct bridge_settings *s, const struct field *f, bool se
 		s->fanout_session = second;
 	else if (f->offset == offsetof(struct bridge_settings, mqtt))
 		s->mqtt = second;
+	else if (f->offset == offsetof(struct bridge_settings, logins))
+		s->logins = second;
+	else if (f->offset == offsetof(struct bridge_settings, sandbox))
+		s->sandbox = second;
 	else if (f->offset == offsetof(struct bridge_settings, sessions_latest))
 		s->sessions_latest = second;
 	else

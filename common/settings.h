@@ -61,6 +61,8 @@ struct bridge_settings {
 	char room[ROOM_MAX + 1]; /* where a session goes that names no room */
 	bool fanout_session;     /* false: one subscription per room and bridge */
 	bool mqtt;               /* /mqtt is a tunnel to the broker */
+	bool logins;             /* clients must show something: history and users are given after asking */
+	bool sandbox;            /* the bridge gives up what it does not need */
 	enum chat_language language;
 	char system_sender[SYSTEM_SENDER_MAX + 1];
 	char allowed_origins[ORIGINS_MAX + 1]; /* "*", or exact origins with commas, or "" for none */

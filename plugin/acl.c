@@ -8,6 +8,7 @@
 #include "clock.h"
 #include "common/topic.h"
 #include "compat.h"
+#include "counters.h"
 #include "history.h"
 #include "inflight.h"
 #include "notices.h"
@@ -70,7 +71,8 @@ static bool may_read(struct mosquitto *handle, const struct topic *t)
 	switch (t->kind) {
 	case TOPIC_ROOM:
 	case TOPIC_ROOM_TYPING:
-		return true;
+		return state.options->auth == AUTH_NONE || auth_is_bridge(handle) ||
+		       author_identity(handle, &room) != NULL;
 	case TOPIC_INBOX:
 	case TOPIC_USER_TYPING:
 		return is_own(handle, t);
@@ -102,6 +104,7 @@ static void tell(const struct mosquitto_evt_acl_check *ed)
 	schema_find_ref(ed->payload, ed->payloadlen, ref);
 	error = users_take_token(author->who, clock_monotonic_ms()) ? CHAT_ERROR_NOT_ALLOWED
 	                                                            : CHAT_ERROR_RATE_LIMITED;
+	count(counter_of_error(error));
 	notices_error(author, error, NULL, ref);
 }
 

@@ -9,6 +9,7 @@
 #include "log.h"
 #include "options.h"
 #include "secret.h"
+#include "tokens.h"
 
 #include <errno.h>
 #include <stdint.h>
@@ -48,13 +49,14 @@ const char *auth_credential(void)
 	return state.credential;
 }
 
-/* Takes the same time for every password of the right length. */
+/* Takes the same time for every password of the right length. What follows it is what the client of a session
+ * has shown: its token, or with `auth broker` its password. */
 static bool credential_matches(const char *password)
 {
 	unsigned char difference = 0;
 	size_t i;
 
-	if (!password || strlen(password) != CREDENTIAL_HEX)
+	if (!password || strlen(password) < CREDENTIAL_HEX)
 		return false;
 	for (i = 0; i < CREDENTIAL_HEX; i++)
 		difference |= (unsigned char)(password[i] ^ state.credential[i]);
@@ -111,16 +113,67 @@ void auth_forget(const struct mosquitto *handle)
 			state.bridges[i] = NULL;
 }
 
+/* Whoever shows a token must be whom it is for, and stays as long as it is good. */
+static int admit_with_token(struct mosquitto_evt_basic_auth *ed, const struct identity *who, const char *id,
+                            const char *text, enum client_kind kind)
+{
+	const char *from = kind == CLIENT_SESSION ? id : mosquitto_client_address(ed->client);
+	struct token token;
+	int rc;
+
+	/* Asked again at SIGHUP, with a token that may have been renewed since: who is here stays. */
+	if (state.rechecking && clients_find(ed->client))
+		return MOSQ_ERR_SUCCESS;
+	if (tokens_verify_for(who, text, text ? strlen(text) : 0, from, &token) != TOKEN_GOOD)
+		return MOSQ_ERR_AUTH;
+	rc = admit(ed->client, who, id, kind);
+	if (rc == MOSQ_ERR_SUCCESS)
+		clients_expire(ed->client, token.expires_s);
+	return rc;
+}
+
+/* A session's login, `auth broker`: the broker's own rules judge what its client has shown. Once cut off, the
+ * credential is not there when the broker asks again. */
+static int leave_to_broker(struct mosquitto_evt_basic_auth *ed)
+{
+	char *password = ed->password;
+
+	memmove(password, password + CREDENTIAL_HEX, strlen(password + CREDENTIAL_HEX) + 1);
+	return RC_NOT_JUDGED;
+}
+
 /* Who has given the credential: a bridge's own connection, or a session. */
 static int admit_own(struct mosquitto_evt_basic_auth *ed, const char *name, const char *id)
 {
+	const char *shown = ed->password + CREDENTIAL_HEX;
 	struct identity who;
 
 	if (name && strcmp(name, BRIDGE_USERNAME) == 0 && starts_with(id, BRIDGE_CLIENT_PREFIX))
-		return remember_bridge(ed->client) ? MOSQ_ERR_SUCCESS : MOSQ_ERR_AUTH;
-	if (name && starts_with(id, SESSION_CLIENT_PREFIX) && identity_parse(name, strlen(name), &who))
-		return admit(ed->client, &who, id, CLIENT_SESSION);
+		return *shown == '\0' && remember_bridge(ed->client) ? MOSQ_ERR_SUCCESS : MOSQ_ERR_AUTH;
+	if (!name || !starts_with(id, SESSION_CLIENT_PREFIX) || !identity_parse(name, strlen(name), &who))
+		return MOSQ_ERR_AUTH;
+	switch (state.options->auth) {
+	case AUTH_NONE:
+		return *shown == '\0' ? admit(ed->client, &who, id, CLIENT_SESSION) : MOSQ_ERR_AUTH;
+	case AUTH_TOKEN:
+		return admit_with_token(ed, &who, id, shown, CLIENT_SESSION);
+	case AUTH_BROKER:
+		return *shown != '\0' ? leave_to_broker(ed) : MOSQ_ERR_AUTH;
+	}
 	return MOSQ_ERR_AUTH;
+}
+
+/* Everybody else who has a user name. */
+static int judge_other(struct mosquitto_evt_basic_auth *ed, const char *name, const char *id)
+{
+	struct identity who;
+	bool address = identity_parse(name, strlen(name), &who);
+
+	if (state.options->auth == AUTH_TOKEN && address)
+		return admit_with_token(ed, &who, id, ed->password, CLIENT_MQTT);
+	if (!state.admit_others)
+		return RC_NOT_JUDGED;
+	return address ? admit(ed->client, &who, id, CLIENT_MQTT) : MOSQ_ERR_SUCCESS;
 }
 
 int auth_on_basic_auth(struct mosquitto_evt_basic_auth *ed)
@@ -129,7 +182,6 @@ int auth_on_basic_auth(struct mosquitto_evt_basic_auth *ed)
 	const char *name = mosquitto_client_username(ed->client);
 	const char *id = mosquitto_client_id(ed->client);
 	char id_text[LOG_TEXT_MAX], address_text[LOG_TEXT_MAX];
-	struct identity who;
 	bool inside;
 
 	state.connecting = state.rechecking ? NULL : ed->client;
@@ -139,6 +191,9 @@ int auth_on_basic_auth(struct mosquitto_evt_basic_auth *ed)
 	inside = state.options->broker_socket[0] != '\0' && strcmp(address, state.options->broker_socket) == 0;
 	if (inside && credential_matches(ed->password))
 		return admit_own(ed, name, id);
+	/* Its credential was cut off when it came. */
+	if (inside && state.rechecking && state.options->auth == AUTH_BROKER && auth_is_session(ed->client))
+		return RC_NOT_JUDGED;
 	/* Anybody else there came through /mqtt, and is judged as on any other listener. The password is a
 	 * user's, or a guess: it is not for the log. */
 	if (inside && !state.options->mqtt) {
@@ -156,11 +211,16 @@ int auth_on_basic_auth(struct mosquitto_evt_basic_auth *ed)
 		return MOSQ_ERR_AUTH;
 	}
 	/* Without a user name it is allow_anonymous that decides, and it does so when nobody else has. */
-	if (!state.admit_others || !name)
-		return RC_NOT_JUDGED;
-	if (identity_parse(name, strlen(name), &who))
-		return admit(ed->client, &who, id, CLIENT_MQTT);
-	return MOSQ_ERR_SUCCESS;
+	return name ? judge_other(ed, name, id) : RC_NOT_JUDGED;
+}
+
+bool auth_is_session(struct mosquitto *handle)
+{
+	const char *address = mosquitto_client_address(handle);
+
+	return address && state.options->broker_socket[0] != '\0' &&
+	       strcmp(address, state.options->broker_socket) == 0 &&
+	       starts_with(mosquitto_client_id(handle), SESSION_CLIENT_PREFIX);
 }
 
 bool auth_is_connecting(const struct mosquitto *handle)

@@ -2,10 +2,15 @@
  * auth.h - may this client connect, and as whom.
  *
  * The bridges and their sessions come to the bridges' listener with the credential, which is drawn anew at
- * each start of the broker and handed to the bridge processes alone. Whoever comes there without it has been
- * tunnelled by a bridge (/mqtt, where that is on) and is an ordinary MQTT client. Of those, there and on
- * every other listener, this version (`auth none`) leaves the decision to the broker's own settings, and only
- * keeps the names of the bridges for the bridges.
+ * each start of the broker and handed to the bridge processes alone; behind it stands what a session's client
+ * has shown. Whoever comes there without it has been tunnelled by a bridge (/mqtt, where that is on) and is
+ * an ordinary MQTT client, as on every other listener. The names of the bridges are kept for the bridges.
+ * Beyond that
+ *
+ *   auth none     leaves MQTT clients to the broker's own settings, and asks nothing of sessions
+ *   auth token    wants a token for every address, as a password or from the session; user names that are
+ *                 no address are left to the broker, and have nothing to say here
+ *   auth broker   leaves sessions to the broker as well, with what they have shown as their password
  */
 #ifndef CHAT_AUTH_H
 #define CHAT_AUTH_H
@@ -31,6 +36,10 @@ int auth_on_basic_auth(struct mosquitto_evt_basic_auth *ed);
 /* Is this one of our bridges' own connections (never a session's)? Known by the broker's pointer: a user name
  * may have been let in by somebody else. */
 bool auth_is_bridge(const struct mosquitto *handle);
+
+/* Is this a session, judged by its listener and its client id, which nobody else may have? For those whom
+ * somebody else has let in. */
+bool auth_is_session(struct mosquitto *handle);
 
 /* This client is gone; most are no bridge's. */
 void auth_forget(const struct mosquitto *handle);

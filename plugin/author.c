@@ -3,10 +3,17 @@
  */
 #include "author.h"
 
+#include "auth.h"
 #include "compat.h"
 #include "log.h"
 
 #include <string.h>
+
+/* `auth broker` has sessions let in by others, too. */
+static enum client_kind kind_of(struct mosquitto *handle)
+{
+	return auth_is_session(handle) ? CLIENT_SESSION : CLIENT_MQTT;
+}
 
 /* What the broker says of a client. False when it has no identity. */
 static bool describe(struct mosquitto *handle, struct identity *who, const char **id)
@@ -33,7 +40,7 @@ const struct client *author_of(struct mosquitto *handle, struct author_room *roo
 	}
 	/* No address: a bridge of this broker. It has no connection here that could end. */
 	if (mosquitto_client_address(handle)) {
-		known = clients_enter(handle, &room->who, id, CLIENT_MQTT);
+		known = clients_enter(handle, &room->who, id, kind_of(handle));
 		if (known)
 			return known;
 	}
@@ -48,7 +55,7 @@ void author_seen(struct mosquitto *handle)
 
 	if (clients_find(handle) || !mosquitto_client_address(handle) || !describe(handle, &who, &id))
 		return;
-	if (!clients_enter(handle, &who, id, CLIENT_MQTT))
+	if (!clients_enter(handle, &who, id, kind_of(handle)))
 		log_limited(LOG_CAUSE_MEMORY, MOSQ_LOG_ERR, "out of memory: a client counts as not connected");
 }
 

@@ -145,6 +145,8 @@ static char *settings_line(size_t index)
 	memcpy(s->room, o->room, sizeof(s->room));
 	s->fanout_session = o->fanout_session;
 	s->mqtt = o->mqtt;
+	s->logins = o->auth != AUTH_NONE;
+	s->sandbox = o->sandbox;
 	s->language = o->language;
 	memcpy(s->system_sender, o->system_sender, sizeof(s->system_sender));
 	memcpy(s->allowed_origins, o->allowed_origins, sizeof(s->allowed_origins));

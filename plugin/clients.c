@@ -6,6 +6,7 @@
 #include "table.h"
 #include "users.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -72,6 +73,38 @@ const struct client *clients_enter(const struct mosquitto *handle, const struct 
 const struct client *clients_find(const struct mosquitto *handle)
 {
 	const struct known *known = find(handle);
+
+	return known ? &known->client : NULL;
+}
+
+void clients_expire(const struct mosquitto *handle, int64_t expires_s)
+{
+	struct known *known = find(handle);
+
+	if (!known)
+		return;
+	known->client.expires_s = expires_s;
+	known->client.warned = false;
+}
+
+static struct known *known_of(const struct client *client)
+{
+	return (struct known *)((uintptr_t)client - offsetof(struct known, client));
+}
+
+void clients_warned(const struct client *client)
+{
+	known_of(client)->client.warned = true;
+}
+
+void clients_told(const struct client *client)
+{
+	known_of(client)->client.expires_s = 0;
+}
+
+const struct client *clients_next(const struct client *after)
+{
+	const struct known *known = after ? table_after(known_of(after)) : table_oldest(&state.all);
 
 	return known ? &known->client : NULL;
 }

@@ -11,6 +11,9 @@
 
 #include "common/identity.h"
 
+#include <stdbool.h>
+#include <stdint.h>
+
 struct mosquitto;
 
 enum client_kind {
@@ -22,6 +25,8 @@ struct client {
 	const struct identity *who;
 	const char *id; /* client id */
 	enum client_kind kind;
+	int64_t expires_s; /* its token's exp, seconds since 1970; 0: it has none */
+	bool warned;       /* of that */
 };
 
 /* Forgets everything. */
@@ -35,6 +40,18 @@ const struct client *clients_enter(const struct mosquitto *handle, const struct 
 
 /* NULL for a pointer that is not known. The answer is good until the next call of enter or leave. */
 const struct client *clients_find(const struct mosquitto *handle);
+
+/* A known client's token is good until then. */
+void clients_expire(const struct mosquitto *handle, int64_t expires_s);
+
+/* Says that this one has been warned, or has been told to go: NULL or an entry of clients_find or
+ * clients_next.
+ */
+void clients_warned(const struct client *client);
+void clients_told(const struct client *client);
+
+/* All of them, in the order of their arrival: NULL for the first, then the last answer. */
+const struct client *clients_next(const struct client *after);
 
 /* This client is gone. A pointer that is not known is nothing to worry about. */
 void clients_leave(const struct mosquitto *handle);

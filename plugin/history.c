@@ -7,6 +7,7 @@
 #include "common/json.h"
 #include "common/topic.h"
 #include "compat.h"
+#include "counters.h"
 #include "history_writer.h"
 #include "ids.h"
 #include "inflight.h"
@@ -258,13 +259,16 @@ void history_tick(void)
 	                              "cannot be rid of old messages at present"},
 	};
 	char text[HISTORY_WHY_MAX];
-	unsigned long count;
+	unsigned long n;
 	int i;
 
 	if (!state.options || !history_writer_troubled())
 		return;
 	for (i = 0; i < HISTORY_TROUBLES; i++)
-		if (history_writer_trouble((enum history_trouble)i, &count, text))
+		if (history_writer_trouble((enum history_trouble)i, &n, text)) {
+			/* the line counts one */
+			count_more(counter_of_cause(lines[i].cause), n > 0 ? n - 1 : 0);
 			log_limited(lines[i].cause, lines[i].level, "%s %s: %s", state.options->history_file,
 			            lines[i].what, text);
+		}
 }

@@ -4,6 +4,8 @@
 #include "inflight.h"
 
 #include "common/ulid.h"
+#include "compat.h"
+#include "log.h"
 #include "table.h"
 
 #include <stdlib.h>
@@ -67,8 +69,14 @@ void inflight_add(const char *topic, const char *payload, size_t len)
 	memcpy(kept->text, payload, len);
 	memcpy(kept->text + len, topic, topic_size);
 	kept->message = (struct inflight){.topic = kept->text + len, .payload = kept->text, .len = len};
-	while (table_oldest(&state.all) && state.bytes + kept->bytes > INFLIGHT_BYTES)
+	while (table_oldest(&state.all) && state.bytes + kept->bytes > INFLIGHT_BYTES) {
+		log_limited(
+		    LOG_CAUSE_INFLIGHT, MOSQ_LOG_WARNING,
+		    "more than %u MB of messages with QoS 2 wait for their release: the oldest ones may be lost "
+		    "where their author connects anew before that",
+		    (unsigned)(INFLIGHT_BYTES / 1024 / 1024));
 		forget(table_oldest(&state.all));
+	}
 	if (table_add(&state.all, kept, id_of(kept->text, len), ULID_LEN))
 		state.bytes += kept->bytes;
 	else

@@ -8,7 +8,8 @@
  *  - the author repeats PUBLISH, and with a `ref` that looks like a resend, to be delivered once already.
  * So what was accepted is remembered here until the first reader is asked for.
  *
- * Bounded by INFLIGHT_BYTES in all; the oldest is forgotten first, and with it only that protection.
+ * Bounded by INFLIGHT_BYTES in all; the oldest is forgotten first, and with it only that protection; the log
+ * says so.
  */
 #ifndef CHAT_INFLIGHT_H
 #define CHAT_INFLIGHT_H

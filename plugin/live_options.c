@@ -115,10 +115,11 @@ static bool read_all(struct options *out, struct live_fault *fault)
 	char file[PATH_MAX];
 
 	memset(fault, 0, sizeof(*fault));
-	if (!options_read(state.given, state.given_count, out, &fault->option))
+	if (!options_read_part(state.given, state.given_count, out, &fault->option))
 		return place_fault(fault, NULL, NULL);
 	if (out->chat_config[0] == '\0')
-		return true;
+		return options_read(state.given, state.given_count, out, &fault->option) ||
+		       place_fault(fault, NULL, NULL);
 	memcpy(file, out->chat_config, sizeof(file));
 	if (read_chat_config(file, out, fault))
 		return true;

@@ -5,22 +5,24 @@
 
 #include "clock.h"
 #include "compat.h"
+#include "counters.h"
 
 #include <stdarg.h>
-#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
 #define LINE_MAX_BYTES 960 /* the broker cuts lines at 1000 bytes, time stamp included */
-#define LIMIT_MS 60000
+#define KEPT_MAX 400       /* bytes of a line that are kept for later */
 
 static struct {
 	struct {
-		bool logged;
-		uint64_t at_ms;
-		unsigned long left_out;
+		uint64_t next_ms; /* before, lines are held back */
+		unsigned long held_back;
+		int level;
+		char text[KEPT_MAX]; /* of the line that was written last */
 	} causes[LOG_CAUSE_COUNT];
+	uint64_t look_ms; /* no minute of any of them is over before; 0: none is running */
 } state;
 
 void log_line(int level, const char *format, ...)
@@ -34,27 +36,69 @@ void log_line(int level, const char *format, ...)
 	mosquitto_log_printf(level, "chat: %s", line);
 }
 
+static void put(int level, const char *text, unsigned long more)
+{
+	if (more > 0)
+		mosquitto_log_printf(level, "chat: %.*s (%lu more since)", KEPT_MAX, text, more);
+	else
+		mosquitto_log_printf(level, "chat: %s", text);
+}
+
 void log_limited(enum log_cause cause, int level, const char *format, ...)
 {
 	char line[LINE_MAX_BYTES];
 	uint64_t now = clock_monotonic_ms();
 	va_list args;
 
-	if (state.causes[cause].logged && now - state.causes[cause].at_ms < LIMIT_MS) {
-		state.causes[cause].left_out++;
+	count(counter_of_cause(cause));
+	if (now < state.causes[cause].next_ms) {
+		state.causes[cause].held_back++;
 		return;
 	}
 	va_start(args, format);
 	(void)vsnprintf(line, sizeof(line), format, args);
 	va_end(args);
-	if (state.causes[cause].left_out > 0)
-		mosquitto_log_printf(level, "chat: %s (%lu more such lines left out)", line,
-		                     state.causes[cause].left_out);
-	else
-		mosquitto_log_printf(level, "chat: %s", line);
-	state.causes[cause].logged = true;
-	state.causes[cause].at_ms = now;
-	state.causes[cause].left_out = 0;
+	put(level, line, state.causes[cause].held_back);
+	state.causes[cause].held_back = 0;
+	state.causes[cause].next_ms = now + LOG_LIMIT_MS;
+	state.causes[cause].level = level;
+	(void)snprintf(state.causes[cause].text, KEPT_MAX, "%.*s", KEPT_MAX - 1, line);
+	if (state.look_ms == 0)
+		state.look_ms = state.causes[cause].next_ms;
+}
+
+/* What was held back until then. */
+static void put_held_back(uint64_t until_ms)
+{
+	unsigned i;
+
+	for (i = 0; i < LOG_CAUSE_COUNT; i++) {
+		if (state.causes[i].held_back == 0 || until_ms < state.causes[i].next_ms)
+			continue;
+		put(state.causes[i].level, state.causes[i].text, state.causes[i].held_back);
+		state.causes[i].held_back = 0;
+		state.causes[i].next_ms = until_ms + LOG_LIMIT_MS;
+	}
+}
+
+void log_tick(uint64_t now_ms)
+{
+	unsigned i;
+
+	if (state.look_ms == 0 || now_ms < state.look_ms)
+		return;
+	put_held_back(now_ms);
+	state.look_ms = 0;
+	for (i = 0; i < LOG_CAUSE_COUNT; i++)
+		if (state.causes[i].next_ms > now_ms &&
+		    (state.look_ms == 0 || state.causes[i].next_ms < state.look_ms))
+			state.look_ms = state.causes[i].next_ms;
+}
+
+void log_stop(void)
+{
+	put_held_back(UINT64_MAX - LOG_LIMIT_MS);
+	memset(&state, 0, sizeof(state));
 }
 
 const char *log_text(const char *s, size_t len, char out[LOG_TEXT_MAX])
@@ -74,9 +118,4 @@ const char *log_text(const char *s, size_t len, char out[LOG_TEXT_MAX])
 	}
 	out[n] = '\0';
 	return out;
-}
-
-void log_reset(void)
-{
-	memset(&state, 0, sizeof(state));
 }

@@ -8,31 +8,58 @@
 #define CHAT_LOG_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #define LOG_TEXT_MAX 128 /* bytes of foreign text in a line, NUL included */
 
 /* level: one of MOSQ_LOG_ERR, _WARNING, _NOTICE, _INFO, _DEBUG. */
 void log_line(int level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Causes of lines that remote clients, or a disk, can set off again and again; one line a minute for each. */
+/* Causes of lines that remote clients, or a disk, can set off again and again: one line a minute for each,
+ * and a counter (counters.h) of this family and label. Families stand together. */
+#define LOG_CAUSES(X)                                                                                        \
+	X(RESERVED, "clients_refused", "reserved_name")   /* a client id or user name kept for the bridges */    \
+	X(CREDENTIAL, "clients_refused", "not_a_bridge")  /* on the bridges' listener, where it takes none */    \
+	X(TOKEN_MALFORMED, "tokens_refused", "malformed") /* these in the order of enum token_fault */           \
+	X(TOKEN_UNSUPPORTED, "tokens_refused", "unsupported")                                                    \
+	X(TOKEN_ALGORITHM_NOT_ALLOWED, "tokens_refused", "algorithm_not_allowed")                                \
+	X(TOKEN_UNKNOWN_KEY, "tokens_refused", "unknown_key")                                                    \
+	X(TOKEN_BAD_SIGNATURE, "tokens_refused", "bad_signature")                                                \
+	X(TOKEN_MISSING_CLAIM, "tokens_refused", "missing_claim")                                                \
+	X(TOKEN_EXPIRED, "tokens_refused", "expired")                                                            \
+	X(TOKEN_NOT_YET_VALID, "tokens_refused", "not_yet_valid")                                                \
+	X(TOKEN_WRONG_ISSUER, "tokens_refused", "wrong_issuer")                                                  \
+	X(TOKEN_WRONG_AUDIENCE, "tokens_refused", "wrong_audience")                                              \
+	X(TOKEN_NOT_AN_ADDRESS, "tokens_refused", "not_an_address")                                              \
+	X(TOKEN_UNVERIFIED_ADDRESS, "tokens_refused", "unverified_address")                                      \
+	X(TOKEN_MISSING, "tokens_refused", "missing")                                                            \
+	X(TOKEN_ANOTHER_ADDRESS, "tokens_refused", "another_address")                                            \
+	X(ANONYMOUS, "publishes_refused", "no_identity") /* without an address as user name */                   \
+	X(RATE, "publishes_refused", "rate_messages")    /* and the author is told rate_limited */               \
+	X(ACKS_FULL, "publishes_refused", "acks_full")   /* too many acks wait for the disk */                   \
+	X(HISTORY_FULL, "publishes_refused", "history_full")                                                     \
+	X(MEMORY, "drops", "memory")                      /* out of memory while serving a client */             \
+	X(NOTICE, "drops", "notice")                      /* that could not be sent */                           \
+	X(QUESTION, "drops", "question")                  /* of a bridge, which is not understood */             \
+	X(REFS, "drops", "ref")                           /* that is forgotten too early */                      \
+	X(INFLIGHT, "drops", "inflight")                  /* what is known of a QoS 2 message, too early */      \
+	X(HISTORY_ROW, "drops", "history_row")            /* a message that history will never hold */           \
+	X(HISTORY_WRITE, "history_troubles", "write")     /* messages cannot be written */                       \
+	X(HISTORY_OVER, "history_troubles", "write_over") /* and now they are */                                 \
+	X(HISTORY_MISSING, "history_troubles", "missing") /* its file is gone */                                 \
+	X(HISTORY_TRIM, "history_troubles", "trim")       /* its old messages cannot be removed */
+
 enum log_cause {
-	LOG_CAUSE_RESERVED,        /* a client id or user name kept for the bridges */
-	LOG_CAUSE_CREDENTIAL,      /* a stranger on the bridges' listener, where it takes none */
-	LOG_CAUSE_ANONYMOUS,       /* a publish without an address as user name */
-	LOG_CAUSE_MEMORY,          /* out of memory while serving a client */
-	LOG_CAUSE_NOTICE,          /* a notice that could not be sent */
-	LOG_CAUSE_QUESTION,        /* a bridge that asks what is not understood */
-	LOG_CAUSE_REFS,            /* references that are forgotten too early */
-	LOG_CAUSE_HISTORY_FULL,    /* a message refused, since history cannot take it */
-	LOG_CAUSE_HISTORY_WRITE,   /* messages that cannot be written */
-	LOG_CAUSE_HISTORY_OVER,    /* and that they are now */
-	LOG_CAUSE_HISTORY_ROW,     /* a message that history will never hold */
-	LOG_CAUSE_HISTORY_MISSING, /* its file is gone */
-	LOG_CAUSE_HISTORY_TRIM,    /* its old messages cannot be removed */
-	LOG_CAUSE_COUNT
+#define X(id, family, label) LOG_CAUSE_##id,
+	LOG_CAUSES(X)
+#undef X
+	    LOG_CAUSE_COUNT
 };
 
-/* As log_line, at most once a minute for each cause; the next line says how many were left out. */
+#define LOG_LIMIT_MS 60000
+
+/* Counts the cause, and writes a line as log_line does, at most once a minute for each. How many more there
+ * were says the next line, or the first one once more when the minute is over and no next one has come. */
 void log_limited(enum log_cause cause, int level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
@@ -40,7 +67,10 @@ void log_limited(enum log_cause cause, int level, const char *format, ...)
  * '?', what does not fit ends in "...". NULL gives "(none)". Returns out. */
 const char *log_text(const char *s, size_t len, char out[LOG_TEXT_MAX]);
 
-/* Forgets what was counted. */
-void log_reset(void);
+/* In every tick: the lines of minutes that are over. */
+void log_tick(uint64_t now_ms);
+
+/* At the end: those of the minutes that are not, and all is forgotten. */
+void log_stop(void);
 
 #endif

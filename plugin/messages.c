@@ -19,6 +19,7 @@
 #include "clock.h"
 #include "common/topic.h"
 #include "compat.h"
+#include "counters.h"
 #include "history.h"
 #include "ids.h"
 #include "inflight.h"
@@ -68,8 +69,17 @@ void messages_stop(void)
 
 static int refuse(const struct incoming *in, enum chat_error error, const char *field)
 {
+	count(counter_of_error(error));
 	notices_error(in->author, error, field, in->ref);
 	return MOSQ_ERR_ACL_DENIED;
+}
+
+static int acks_full(const struct incoming *in)
+{
+	log_limited(LOG_CAUSE_ACKS_FULL, MOSQ_LOG_ERR,
+	            "%u MB of acks wait for the disk: messages with a reference are refused",
+	            (unsigned)(ACKS_BYTES / 1024 / 1024));
+	return refuse(in, CHAT_ERROR_UNAVAILABLE, NULL);
 }
 
 static int unavailable(const struct incoming *in)
@@ -262,11 +272,14 @@ static int deliver(struct incoming *in, const struct schema_message *m)
 	if (!payload)
 		return unavailable(in);
 	if (!history_prepare(in->author->who, &in->target, in->ref, answer.id, payload, len, in->ed->qos == 2,
-	                     &kept) ||
-	    !acks_have_room()) {
-		history_abandon(kept);
+	                     &kept)) {
 		mosquitto_free(payload);
 		return refuse(in, CHAT_ERROR_UNAVAILABLE, NULL);
+	}
+	if (!acks_have_room()) {
+		history_abandon(kept);
+		mosquitto_free(payload);
+		return acks_full(in);
 	}
 	if (in->target.room)
 		rc = to_room(in, payload, len);
@@ -278,6 +291,7 @@ static int deliver(struct incoming *in, const struct schema_message *m)
 		history_abandon(kept);
 		return rc;
 	}
+	count(in->author->kind == CLIENT_SESSION ? COUNTER_ACCEPTED_WS : COUNTER_ACCEPTED_MQTT);
 	answer.n = history_commit(kept);
 	if (in->ref[0] != '\0') {
 		refs_add(in->author->who, in->ref, strlen(in->ref), &answer, in->now_ms);
@@ -299,7 +313,7 @@ static int repeat(struct incoming *in, const struct ref_answer *answer)
 	char *payload, *topic;
 
 	if (!acks_have_room())
-		return refuse(in, CHAT_ERROR_UNAVAILABLE, NULL);
+		return acks_full(in);
 	if (first) {
 		properties = make_properties(in, 0);
 		payload = copy_payload(first->payload, first->len);
@@ -314,6 +328,7 @@ static int repeat(struct incoming *in, const struct ref_answer *answer)
 		replace_payload(ed, payload, first->len);
 		replace_properties(ed, properties);
 	}
+	count(COUNTER_ACCEPTED_AGAIN);
 	acks_send(in->author, in->ref, answer);
 	return first ? MOSQ_ERR_SUCCESS : sink(ed);
 }
@@ -340,6 +355,7 @@ static int typing(struct incoming *in)
 			return unavailable(in);
 		}
 	}
+	count(COUNTER_ACCEPTED_TYPING);
 	notices_ack(in->author, in->ref, NULL);
 	return sink(in->ed);
 }

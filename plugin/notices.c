@@ -82,3 +82,12 @@ void notices_recipient_offline(const struct client *author, const struct identit
 	             reply_recipient_offline(state.options->language, state.options->system_sender,
 	                                     recipient->text, text, sizeof(text)));
 }
+
+void notices_token_expiring(const struct client *author)
+{
+	char text[REPLY_MAX];
+
+	notices_send(
+	    author, text,
+	    reply_token_expiring(state.options->language, state.options->system_sender, text, sizeof(text)));
+}

@@ -29,4 +29,7 @@ void notices_recipient_offline(const struct client *author, const struct identit
 /* Any text of len bytes to a client's notices topic; 0 means that there was no text to be had. */
 void notices_send(const struct client *author, const char *text, size_t len);
 
+/* To a session: its token ends soon. */
+void notices_token_expiring(const struct client *author);
+
 #endif

@@ -20,8 +20,10 @@
 
 #define BIND_ADDRESS_MAX 63 /* bytes, an IPv6 address with a zone */
 #define OPTION_REASON_MAX 256
+#define TOKEN_TEXT_MAX 1023 /* bytes of an issuer, an audience, the name of a claim, a path */
 
 enum other_topics { OTHER_UNSET, OTHER_ALLOW, OTHER_DEFER };
+enum auth_mode { AUTH_NONE, AUTH_TOKEN, AUTH_BROKER };
 
 struct options {
 	char chat_config[PATH_MAX]; /* "" = none */
@@ -35,9 +37,16 @@ struct options {
 	size_t topic_root_len;
 	char room[ROOM_MAX + 1];
 	bool fanout_session;
-	bool mqtt; /* the bridges tunnel MQTT over WebSocket */
+	bool mqtt;    /* the bridges tunnel MQTT over WebSocket */
+	bool sandbox; /* of the bridges */
 	enum other_topics other_topics;
-	bool auth_given;                       /* `auth none` was written down */
+	enum auth_mode auth;
+	bool auth_given;                         /* `auth` was written down */
+	char token_key_file[TOKEN_TEXT_MAX + 1]; /* one of the two with AUTH_TOKEN, else both "" */
+	char token_jwks_file[TOKEN_TEXT_MAX + 1];
+	char token_issuer[TOKEN_TEXT_MAX + 1];   /* "" = any */
+	char token_audience[TOKEN_TEXT_MAX + 1]; /* "" = a token must have none */
+	char token_email_claim[TOKEN_TEXT_MAX + 1];
 	char allowed_origins[ORIGINS_MAX + 1]; /* "*", a list, or "" for none */
 	char trusted_proxies[PROXIES_MAX + 1]; /* a list as of cidr.h, or "" */
 	uint32_t max_message_chars;
@@ -84,5 +93,9 @@ bool options_reloadable(const char *name);
  * at the first fault. */
 bool options_read(const struct mosquitto_opt *list, int count, struct options *out,
                   struct option_fault *fault);
+
+/* The same of a list that others complete: what options say only together is not looked at. */
+bool options_read_part(const struct mosquitto_opt *list, int count, struct options *out,
+                       struct option_fault *fault);
 
 #endif

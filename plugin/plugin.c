@@ -9,6 +9,7 @@
 #include "clients.h"
 #include "clock.h"
 #include "compat.h"
+#include "counters.h"
 #include "farewells.h"
 #include "history.h"
 #include "log.h"
@@ -16,6 +17,7 @@
 #include "presence.h"
 #include "refs.h"
 #include "start.h"
+#include "tokens.h"
 #include "typing.h"
 #include "users.h"
 
@@ -93,12 +95,15 @@ static int on_tick(int event, void *data, void *userdata)
 	acks_tick();
 	presence_tick(now);
 	farewells_tick(now);
+	tokens_tick(now);
 	bridges_tick(now);
 	if (now - state.tidied_ms >= TIDY_MS) {
 		state.tidied_ms = now;
 		users_tidy(now);
 		refs_tidy(now);
 		typing_tidy(now);
+		log_tick(now);
+		counters_tick(now);
 	}
 	return MOSQ_ERR_SUCCESS;
 }

@@ -10,6 +10,7 @@
 #include "broker_config.h"
 #include "clients.h"
 #include "compat.h"
+#include "counters.h"
 #include "device_key.h"
 #include "farewells.h"
 #include "history.h"
@@ -27,6 +28,7 @@
 #include "rooms.h"
 #include "sync.h"
 #include "table.h"
+#include "tokens.h"
 #include "typing.h"
 #include "users.h"
 #include "web_root.h"
@@ -148,7 +150,8 @@ static struct decision decide(const struct options *options, const struct broker
 	struct decision d;
 
 	d.defer_control = BROKER_LINE_2_1 ? config->other_plugin || !config->complete : true;
-	d.admit_others = !BROKER_LINE_2_1 && (options->auth_given || (!logins && !closed));
+	d.admit_others = !BROKER_LINE_2_1 && options->auth != AUTH_BROKER &&
+	                 ((options->auth == AUTH_NONE && options->auth_given) || (!logins && !closed));
 	if (options->other_topics != OTHER_UNSET)
 		d.defer = options->other_topics == OTHER_DEFER;
 	else
@@ -188,23 +191,26 @@ static void log_start(const struct host *host, const struct decision *d)
 	const char *others = d->defer          ? "left to acl_file or another plugin"
 	                     : BROKER_LINE_2_1 ? "as without the chat"
 	                                       : "open to everybody";
-	const char *logins = d->admit_others ? "any user name may connect" : "the broker decides who may connect";
+	const char *logins = o->auth == AUTH_TOKEN    ? "token (every address needs one)"
+	                     : o->auth == AUTH_BROKER ? "broker (its user names and passwords)"
+	                     : d->admit_others        ? "none (any user name may connect)"
+	                                              : "none (the broker decides who may connect)";
 
 	if (o->bridge_off)
 		log_line(MOSQ_LOG_NOTICE,
 		         "mosquitto-chat " MOSQUITTO_CHAT_VERSION
-		         " on mosquitto %d.%d.%d: topics %s/#, no bridge; auth none "
-		         "(%s); other topics %s",
+		         " on mosquitto %d.%d.%d: topics %s/#, no bridge; auth %s; "
+		         "other topics %s",
 		         v / 1000000, v / 1000 % 1000, v % 1000, o->topic_root, logins, others);
 	else
 		log_line(MOSQ_LOG_NOTICE,
 		         "mosquitto-chat " MOSQUITTO_CHAT_VERSION
 		         " on mosquitto %d.%d.%d: topics %s/#, WebSocket on %s port "
-		         "%u by %u bridge%s (fanout %s) through %s; auth none (%s); other topics %s",
+		         "%u by %u bridge%s (fanout %s) through %s; auth %s; other topics %s",
 		         v / 1000000, v / 1000 % 1000, v % 1000, o->topic_root, o->bind_address, (unsigned)o->port,
 		         (unsigned)o->bridges, o->bridges == 1 ? "" : "s", o->fanout_session ? "session" : "shared",
 		         o->broker_socket, logins, others);
-	if (!o->bridge_off && !listeners_loopback(o->bind_address))
+	if (o->auth == AUTH_NONE && !o->bridge_off && !listeners_loopback(o->bind_address))
 		log_line(
 		    MOSQ_LOG_WARNING,
 		    "plugin_opt_bind_address %s is not a loopback address and there is no authentication: whoever "
@@ -242,6 +248,8 @@ static bool start_parts(const struct host *host, const struct decision *d)
 	sync_start(o);
 	messages_start(o, host->frees_replaced);
 	acl_start(o, d->defer, d->defer_control);
+	if (!tokens_start(o))
+		return false;
 	if (!auth_start(o, d->admit_others)) {
 		log_line(MOSQ_LOG_ERR, "the system gives no random numbers");
 		return false;
@@ -314,6 +322,7 @@ void reload_all(void)
 		log_line(MOSQ_LOG_NOTICE, "%s has been read again", o->chat_config);
 	}
 	users_limit(o->rate_messages);
+	tokens_reload();
 	bridges_reload(); /* in any case: certificates are read again */
 }
 
@@ -326,6 +335,7 @@ void stop_all(void)
 	device_key_stop();
 	origin_stop();
 	auth_stop();
+	tokens_stop();
 	acl_stop();
 	messages_stop();
 	acks_stop();
@@ -341,5 +351,6 @@ void stop_all(void)
 	presence_stop();
 	farewells_stop();
 	live_options_stop();
-	log_reset();
+	counters_stop();
+	log_stop();
 }

@@ -15,19 +15,25 @@
 #include "notices.h"
 #include "options.h"
 #include "presence.h"
+#include "renewal.h"
+#include "schema.h"
+#include "tokens.h"
 
 #include <inttypes.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
-#define QUESTION_MAX 64 /* bytes */
-#define TOKEN_MAX 20
+#define QUESTION_MAX (64 + SCHEMA_PAYLOAD_MAX) /* bytes */
+#define NUMBER_MAX 20
 #define ANSWER_MAX 128
+#define HEAD_MAX 48 /* bytes of a question up to its number */
 
 struct question {
 	const struct mosquitto_evt_message *ed;
-	char token[TOKEN_MAX + 1];
+	char token[NUMBER_MAX + 1];
+	const char *rest; /* what stands behind it; rest_len bytes */
+	size_t rest_len;
 };
 
 static struct {
@@ -106,37 +112,97 @@ static void answer_roster(const struct question *q)
 	} while (told && at);
 }
 
+/* A session's frame {"type":"token",...}, which its bridge hands on as it is. */
+static void answer_token(const struct question *q)
+{
+	const struct client *client = clients_find(q->ed->client);
+
+	if (client && client->kind == CLIENT_SESSION)
+		renewal_on_frame(q->ed->client, client, q->rest, q->rest_len);
+}
+
+static bool word_is(const char *word, size_t len, const char *text, size_t text_len)
+{
+	return len == text_len && memcmp(word, text, len) == 0;
+}
+
+/* "may <n> <a> <b> <token>": may whoever shows this token see what a and b have said to each other; or with -
+ * for both, who is here and what is said in rooms? */
+static void answer_may(const struct question *q)
+{
+	const char *a = q->rest, *end = q->rest + q->rest_len;
+	const char *b = memchr(a, ' ', q->rest_len);
+	const char *shown = b ? memchr(b + 1, ' ', (size_t)(end - b - 1)) : NULL;
+	const char *word = "unauthorized";
+	char text[ANSWER_MAX];
+	struct token token;
+
+	if (state.options->auth == AUTH_NONE)
+		word = "yes";
+	else if (state.options->auth == AUTH_BROKER)
+		word = "no"; /* only the broker can judge a password, and it does so at a login alone */
+	else if (shown &&
+	         tokens_verify(shown + 1, (size_t)(end - shown - 1), "an HTTP client", &token) == TOKEN_GOOD)
+		word = word_is(a, (size_t)(b - a), "-", 1) ||
+		               word_is(a, (size_t)(b - a), token.who.text, token.who.len) ||
+		               word_is(b + 1, (size_t)(shown - b - 1), token.who.text, token.who.len)
+		           ? "yes"
+		           : "no";
+	answer(q, text, (size_t)snprintf(text, sizeof(text), "may %s %s", q->token, word));
+}
+
 static const struct {
 	const char *verb;
 	bool for_bridges; /* for their own connections alone */
+	bool has_rest;
 	void (*answer)(const struct question *q);
 } verbs[] = {
-    {"position", false, answer_position},
-    {"roster", true, answer_roster},
+    {"position", false, false, answer_position},
+    {"roster", true, false, answer_roster},
+    {"token", false, true, answer_token},
+    {"may", true, true, answer_may},
 };
+
+void sync_close(const struct client *session, unsigned code, const char *reason)
+{
+	char text[IDENTITY_MAX + TOPIC_LEVEL_MAX + ANSWER_MAX];
+	int len =
+	    snprintf(text, sizeof(text), "close %u %s %s %s", code, session->who->text, session->id, reason);
+
+	if (len > 0 && (size_t)len < sizeof(text))
+		(void)tell_bridge(BRIDGES_ALL, text, (size_t)len);
+}
 
 void sync_on_message(const struct mosquitto_evt_message *ed)
 {
-	char line[QUESTION_MAX + 1], shown[LOG_TEXT_MAX], *token;
+	char head[HEAD_MAX + 1], shown[LOG_TEXT_MAX];
 	struct question q = {.ed = ed};
-	size_t i, n;
+	size_t len = ed->payloadlen < HEAD_MAX ? ed->payloadlen : HEAD_MAX;
+	size_t verb, n, i;
 
-	if (ed->payloadlen > 0 && ed->payloadlen <= QUESTION_MAX) {
-		memcpy(line, ed->payload, ed->payloadlen);
-		line[ed->payloadlen] = '\0';
-		token = strchr(line, ' ');
-		n = token ? strspn(token + 1, "0123456789") : 0;
-		if (n > 0 && n <= TOKEN_MAX && token[n + 1] == '\0') {
-			*token = '\0';
-			memcpy(q.token, token + 1, n + 1);
-			for (i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
-				if (strcmp(verbs[i].verb, line) != 0 || (verbs[i].for_bridges && !auth_is_bridge(ed->client)))
-					continue;
-				verbs[i].answer(&q);
-				return;
-			}
+	if (len > 0)
+		memcpy(head, ed->payload, len);
+	head[len] = '\0';
+	verb = strcspn(head, " ");
+	n = head[verb] == ' ' ? strspn(head + verb + 1, "0123456789") : 0;
+	i = verb + 1 + n; /* where the number ends */
+	if (n > 0 && n <= NUMBER_MAX && ed->payloadlen <= QUESTION_MAX &&
+	    (head[i] == ' ' || i == ed->payloadlen)) {
+		memcpy(q.token, head + verb + 1, n);
+		head[verb] = '\0';
+		if (i < ed->payloadlen) {
+			q.rest = (const char *)ed->payload + i + 1;
+			q.rest_len = ed->payloadlen - i - 1;
+		}
+		for (i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
+			if (strcmp(verbs[i].verb, head) != 0 || verbs[i].has_rest != (q.rest != NULL) ||
+			    (verbs[i].for_bridges && !auth_is_bridge(ed->client)))
+				continue;
+			verbs[i].answer(&q);
+			return;
 		}
 	}
+	head[strcspn(head, " ")] = '\0'; /* the rest may be a secret */
 	log_limited(LOG_CAUSE_QUESTION, MOSQ_LOG_ERR, "a bridge asks what this plugin does not know: %s",
-	            log_text(ed->payload, ed->payloadlen, shown));
+	            log_text(head, strlen(head), shown));
 }

@@ -16,6 +16,7 @@
 
 #include <stdbool.h>
 
+struct client;
 struct mosquitto;
 struct mosquitto_evt_message;
 struct options;
@@ -29,5 +30,8 @@ bool sync_may_ask(const struct mosquitto *handle);
 
 /* Answers; what is not understood is logged and left. The publish is not changed. */
 void sync_on_message(const struct mosquitto_evt_message *ed);
+
+/* Has the bridge of a session close it, with a code of WebSocket's and a reason of one line. */
+void sync_close(const struct client *session, unsigned code, const char *reason);
 
 #endif

@@ -134,3 +134,10 @@ size_t table_count(const struct table *table)
 {
 	return HASH_COUNT(table->entries);
 }
+
+void *table_after(const void *element)
+{
+	const struct table_entry *entry = element; /* its first member */
+
+	return entry->next;
+}

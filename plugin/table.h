@@ -53,6 +53,9 @@ void table_renew(struct table *table, void *element);
 /* NULL when the table is empty. */
 void *table_oldest(const struct table *table);
 
+/* The next newer one, or NULL. */
+void *table_after(const void *element);
+
 size_t table_count(const struct table *table);
 
 #endif

@@ -4,6 +4,8 @@
 #include "users.h"
 
 #include "clock.h"
+#include "compat.h"
+#include "log.h"
 #include "presence.h"
 #include "table.h"
 
@@ -142,8 +144,11 @@ bool users_take_token(const struct identity *who, uint64_t now_ms)
 		DL_DELETE(state.idle, user);
 		DL_APPEND(state.idle, user);
 	}
-	if (user->bucket < TOKEN)
+	if (user->bucket < TOKEN) {
+		log_limited(LOG_CAUSE_RATE, MOSQ_LOG_NOTICE, "messages of %s are refused: too many (rate_messages)",
+		            who->text);
 		return false;
+	}
 	user->bucket -= TOKEN;
 	return true;
 }

@@ -31,7 +31,7 @@ void users_leave(struct user *user);
 /* True when the identity has a live client. */
 bool users_online(const struct identity *who);
 
-/* Takes a token for one message. False: the sender is over its rate (or memory is out). */
+/* Takes a token for one message. False: the sender is over its rate, which the log says, or memory is out. */
 bool users_take_token(const struct identity *who, uint64_t now_ms);
 
 /* Drops entries that have no purpose any more; call it about once a second. */

@@ -1,14 +1,18 @@
 """Limits and pressure: slow readers, fast writers, too many sessions."""
 
+import contextlib
 import os
 import re
+import resource
+import socket
 import time
 
 import pytest
 
-from harness.broker import Crowd, stat_fields
+from harness.broker import SANITIZE, Crowd, stat_fields
 from harness.dialogue import FACTOR, Closed, wait_for
-from harness.websocket import HttpAnswer
+from harness.tls import EVERYWHERE, Certificate
+from harness.websocket import BINARY, HttpAnswer, read_answer
 from harness.wire import PUBLISH, string, varint, write_properties
 
 A, B, C = "alice@example.com", "bob@example.com", "carol@example.com"
@@ -221,6 +225,38 @@ def test_rate_of_messages(brokers):
     alice.expect_message("calm", B)
 
 
+def test_rate_of_messages_counts_both_ways(brokers):
+    """One identity has one rate, over WebSocket and MQTT together, however many sessions it has."""
+    chat = brokers(options={"rate_messages": "1/s burst 30"})
+    tab, other = chat.ws(A), chat.ws(A)
+    phone = chat.mqtt(A).read_notices()
+    bob = chat.ws(B)
+    started = time.monotonic()
+    for n in range(20):
+        tab.send({"message": "t%d" % n, "ref": "t%d" % n})
+        other.send({"message": "o%d" % n, "ref": "o%d" % n})
+        phone.send({"message": "p%d" % n, "ref": "p%d" % n}, qos=0)
+    answers = []
+    for client in (tab, other, phone):
+        mine = []
+        while len(mine) < 20:
+            frame = client.next()
+            if frame.get("type") in ("ack", "error"):  # and not what the others have said
+                mine.append(frame)
+        answers += mine
+    took = time.monotonic() - started
+    good = sum(a["type"] == "ack" for a in answers)
+    assert 30 <= good <= 30 + took + 1, good
+    assert {a["code"] for a in answers if a["type"] == "error"} == {"rate_limited"}
+    for _ in range(good):
+        bob.expect(sender=A)
+    bob.send({"message": "calm", "ref": "b"})
+    bob.expect_ack("b")
+    assert chat.counters("chat")["messages_rejected rate_limited"] == 60 - good
+    assert len(re.findall(r"chat: messages of \S+ are refused: too many \(rate_messages\)", chat.log())) == 2
+    chat.wait_log(r"\(rate_messages\) \(%d more since\)" % (60 - good - 1))
+
+
 def test_max_sessions(brokers):
     chat = brokers(options={"max_sessions": "3"})
     sessions = [chat.ws("u%d@example.com" % n) for n in range(3)]
@@ -284,3 +320,248 @@ def test_idle_sessions_cost_no_work(chat):
     before = ticks()
     time.sleep(1)
     assert ticks() - before <= 10
+
+
+# The door: what is refused before there is a session, and what the log says of it.
+
+def cpu_seconds(pid):
+    fields = stat_fields(pid)
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def memory_kb(pid):
+    with open("/proc/%d/status" % pid) as f:
+        return int(re.search(r"VmRSS:\s+(\d+)", f.read()).group(1))
+
+
+def descriptors(pid):
+    return len(os.listdir("/proc/%d/fd" % pid))
+
+
+def dial(chat, first=b""):
+    """A connection without TLS, whatever the port speaks, and the first bytes on it."""
+    sock = socket.create_connection(("127.0.0.1", chat.ws_port), timeout=10 * FACTOR)
+    with contextlib.suppress(ConnectionError):
+        sock.sendall(first)
+    return sock
+
+
+def said(sock):
+    """What comes until the server's end, b"" for an end without a word."""
+    data = b""
+    with contextlib.suppress(ConnectionError):
+        while more := sock.recv(65536):
+            data += more
+    sock.close()
+    return data
+
+
+@pytest.mark.parametrize("first", [b"", b"GET /ws/a@example.com HT", b"\x16\x03\x01\x02\0\x01"], ids=["nothing", "half", "hello"])
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+def test_a_flood_from_one_address(brokers, first, tls):
+    """Thousands of connections that are kept: some are answered with 429, the rest is closed at once, and none of
+    it takes memory, descriptors or more than one line of the log. Who is there already notices nothing."""
+    chat = brokers(options={"rate_connects": None}, tls=Certificate.shared() if tls else None)
+    alice, bob = chat.ws(A), chat.ws(B)
+    [pid] = chat.bridge_pids()
+    memory, held = memory_kb(pid), []
+    most = most_memory = 0
+    for n in range(4000):
+        held.append(dial(chat, first))
+        if n % 500 == 499:
+            most, most_memory = max(most, descriptors(pid)), max(most_memory, memory_kb(pid))
+            alice.send({"message": "%d" % n})
+            bob.expect_message("%d" % n, A)
+            # As many as a client of that kind may have.
+            while len(held) > 500:
+                held.pop(0).close()
+    assert most < 500, "%d descriptors" % most
+    if not SANITIZE:
+        assert most_memory - memory < 32768, "%d KB" % (most_memory - memory)
+    for sock in held:
+        sock.close()
+    counted = chat.counters()
+    assert 3000 < counted["rejected rate_connects_unanswered"] <= 4000
+    assert 100 <= counted["rejected rate_connects"] <= 1000
+    # The first at once, and how many more there were at the end.
+    lines = re.findall(r"chat-bridge: too many connections from \S+ \(rate_connects\)(.*)", chat.log())
+    refused = counted["rejected rate_connects_unanswered"] + counted["rejected rate_connects"]
+    assert lines == ["", " (%d more since)" % (refused - 1)]
+
+
+def test_an_address_is_a_64(brokers):
+    """IPv6: one bucket for each /64; the next network has its own."""
+    chat = brokers(options={"trusted_proxies": "127.0.0.1", "rate_connects": "1/s burst 3"})
+
+    def ask(address):
+        return chat.http("GET", "/health", headers=[("X-Forwarded-For", address)]).status
+    started = time.monotonic()
+    statuses = [ask("2001:db8:1:2:%x::%x" % (n, n)) for n in range(8)]
+    assert statuses[:3] == [200] * 3 and statuses.count(200) <= 3 + time.monotonic() - started + 1, statuses
+    assert ask("2001:db8:1:3::1") == 200
+    assert ask("2001:db8:1:2:ffff::1") == 429 or time.monotonic() - started > 1
+    assert chat.counters()["rejected rate_connects"] == statuses.count(429) + 1
+
+
+@pytest.mark.skipif(EVERYWHERE, reason="the bytes are those of HTTP")
+def test_half_requests(brokers):
+    """Half a head is answered with 408; who has said nothing is closed without a word."""
+    chat = brokers(options={"header_timeout": "1s"})
+    silent = [dial(chat) for _ in range(5)]
+    half = [dial(chat, b"GET /users HTTP/1.1\r\nHost: x\r\n") for _ in range(7)]
+    chat.ws(A)
+    assert {said(sock) for sock in silent} == {b""}
+    answer = read_answer(half[0])
+    assert answer.status == 408 and answer.json["error"] == "timeout"
+    assert all(said(sock).startswith(b"HTTP/1.1 408 ") for sock in half[1:])
+    long = dial(chat, b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 20000)
+    assert read_answer(long).status == 431
+    counted = chat.counters()
+    assert counted["rejected header_timeout"] == 7 and counted["rejected header_timeout_silent"] == 5
+    assert counted["rejected header_size"] == 1 and counted["answers 408"] == 7 and counted["answers 431"] == 1
+    lines = re.findall(r"127\.0\.0\.1 has sent no whole request in time \(header_timeout\)(.*)", chat.log())
+    assert lines == ["", " (11 more since)"]
+
+
+def test_handshakes_that_never_end(brokers):
+    chat = brokers(options={"header_timeout": "1s"}, tls=Certificate.shared())
+    waiting = [dial(chat, first) for first in [b"\x16\x03\x01\x02\x00\x01"] * 4 + [b""] * 3]
+    alice = chat.ws(A)
+    assert {said(sock) for sock in waiting} == {b""}
+    garbage = [dial(chat, b"SSH-2.0-x\r\n" * 3) for _ in range(3)]
+    for sock in garbage:
+        said(sock)
+    alice.send({"message": "still here", "ref": "1"})
+    alice.expect_ack("1")
+    counted = chat.counters()
+    assert counted["rejected tls_timeout"] == 7 and counted["rejected tls_failed"] == 3
+    assert re.findall(r"TLS with \S+ was not made in time \(header_timeout\)(.*)", chat.log()) == ["", " (6 more since)"]
+    assert re.findall(r"chat-bridge: TLS with \S+ failed: [^(\n]*(.*)", chat.log()) == ["", "(2 more since)"]
+
+
+def test_waiting_connections_give_way(brokers):
+    """As many as max_sessions (64 at least) may have no answer yet: the oldest make room, so nobody is kept out."""
+    chat = brokers(options={"header_timeout": "60s", "max_sessions": "3"})
+    idle = [dial(chat, b"GET / HT") for _ in range(200)]
+    [pid] = chat.bridge_pids()
+    assert descriptors(pid) < 64 + 40
+    alice = chat.ws(A)
+    alice.send({"message": "in", "ref": "1"})
+    alice.expect_ack("1")
+    assert said(idle[0]) == b""
+    for sock in idle[1:]:
+        sock.close()
+    counted = chat.counters()
+    assert 200 - 64 <= counted["rejected waiting_connections"] <= 200 - 64 + 1
+    assert len(re.findall(r"connections have no answer yet or do not take it: the oldest ones are closed", chat.log())) == 2
+
+
+def test_out_of_descriptors_costs_nothing(brokers):
+    """At the limit of open files hundreds wait to be accepted: the bridge sleeps, its sessions go on."""
+    chat = brokers()
+    chat.allow("chat-bridge")
+    alice, bob = chat.ws(A), chat.ws(B)
+    [pid] = chat.bridge_pids()
+    before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    highest = max(int(n) for n in os.listdir("/proc/%d/fd" % pid))
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (highest + 1, before[1]))
+    waiting = [dial(chat, b"GET / HT") for _ in range(300)]
+    used, started = cpu_seconds(pid), time.monotonic()
+    for n in range(20):
+        alice.send({"message": "m%d" % n})
+        bob.expect_message("m%d" % n, A)
+        time.sleep(0.1)
+    share = (cpu_seconds(pid) - used) / (time.monotonic() - started)
+    assert share < 0.1 * (5 if SANITIZE else 1), "%d%% of a core" % (100 * share)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
+    for sock in waiting:
+        sock.close()
+    carol = chat.ws(C)
+    alice.send({"message": "welcome"})
+    carol.expect_message("welcome", A)
+    counted = chat.counters()
+    assert counted["rejected descriptors"] >= 1
+    assert len(re.findall("chat-bridge: out of file descriptors", chat.log())) <= 2
+
+
+def test_devices_of_all_are_bounded(brokers):
+    """Four for each of max_sessions, those away included: the next one is told to come later (1013)."""
+    chat = brokers(options={"max_sessions": "2"})
+    for n in range(8):
+        session = chat.ws("u%d@example.com" % n, device="phone")
+        session.close()
+        chat.wait_log(r"session of u%d@example\.com closed: " % n)
+    session = chat.raw_ws("late@example.com", device="phone")
+    assert session.expect_close(1013).reason == "too many devices"
+    # One that is known, and one that has no name, are welcome.
+    chat.ws("u3@example.com", device="phone")
+    chat.ws("late@example.com")
+    counted = chat.counters()
+    assert counted["closes 1013"] == 1
+    assert re.search(r"a session of late@example\.com is refused: 1013 too many devices", chat.log())
+
+
+def test_everything_is_counted(brokers):
+    """A dialogue that meets one limit after the other, and what both programs have counted in the end."""
+    chat = brokers(options={"rate_messages": "1/s burst 5", "max_sessions_per_user": "2", "max_frame_bytes": "1k",
+                            "max_message_chars": "10", "allowed_origins": "https://good.example"})
+    alice = chat.ws(A)
+    alice.send({"message": "hello", "ref": "1"})
+    alice.expect_ack("1")
+    alice.send({"message": "hello", "ref": "1"})
+    alice.expect_ack("1")
+    alice.send({"message": "x" * 11, "ref": "2"})
+    alice.expect_error("too_long", field="message", ref="2")
+    alice.send({"message": 1, "ref": "3"})
+    alice.expect_error("wrong_type", field="message", ref="3")
+    alice.send({"type": "join", "room": "NO", "ref": "4"})
+    alice.expect_error("invalid_room", field="room", ref="4")
+    for n in range(210):
+        alice.send({"type": "join", "room": "general", "ref": "j%d" % n})
+    joins = [alice.next() for _ in range(210)]
+    bob = chat.mqtt(B).read_notices()
+    assert [bob.send({"message": "m%d" % n}) for n in range(6)] == [0] * 5 + [0x87]
+    bob.expect_error("rate_limited")
+    assert bob.publish("chat/rooms/general", {"message": "x"}) == 0x87
+    bob.next()
+    chat.mqtt(None).publish("chat/rooms/general/send", {"message": "x"})
+    assert chat.mqtt_refused(C, client_id="ws-mine") is not None
+    chat.ws(A).close()
+    chat.wait_log(r"session of alice@example\.com closed: 1000")
+    second = chat.ws(A)
+    for _ in range(3):
+        chat.raw_ws(A).expect_close(4103)
+    for _ in range(4):
+        chat.raw_ws(path="/ws/nonsense").expect_close(4100)
+    second.send("x" * 2000)
+    second.expect_close(1009)
+    binary = chat.raw_ws(C)
+    binary.send_frame(BINARY, b"x")
+    binary.expect_close(1003)
+    tunnel = chat.tunnel(C)
+    tunnel.close()
+    with pytest.raises(HttpAnswer) as answer:
+        chat.raw_ws(A, headers=[("Origin", "https://evil.example")])
+    assert answer.value.status == 403
+    assert chat.http("GET", "/nothing").status == 404
+    assert chat.http("GET", "/health").status == 200
+    # Those on their way out are counted when they are there.
+    chat.wait_log(r"tunnel 1 .* closed: ")
+    plugin, bridge = chat.counters("chat"), chat.counters()
+    limited = sum(frame.get("code") == "rate_limited" for frame in joins)
+    assert limited > 0
+    expected = {"connects session": 11, "connects tunnel": 1, "connects http": 3, "answers 403": 1, "answers 404": 1,
+                "answers 200": 1, "closes 4103": 3, "closes 4100": 4, "closes 1009": 1, "closes 1003": 1,
+                "messages_rejected invalid_room": 1, "messages_rejected rate_limited": limited}
+    assert {name: bridge.get(name) for name in expected} == expected, bridge
+    assert sum(n for name, n in bridge.items() if name.startswith("closes ")) == 12, bridge
+    expected = {"messages_accepted ws": 1, "messages_accepted again": 1, "messages_accepted mqtt": 5,
+                "messages_rejected too_long": 1, "messages_rejected wrong_type": 1, "publishes_refused no_identity": 1,
+                "clients_refused reserved_name": 1}
+    assert {name: plugin.get(name) for name in expected} == expected, plugin
+    assert plugin["messages_rejected rate_limited"] + plugin.get("messages_rejected not_allowed", 0) == 2
+    # Refused sessions are one line for each cause, and one more with their number.
+    log = chat.log()
+    assert re.findall(r"a session of nobody is refused: 4100 [^(\n]*(.*)", log) == ["", "(3 more since)"]
+    assert re.findall(r"a session of alice@example\.com is refused: 4103 [^(\n]*(.*)", log) == ["", "(2 more since)"]
+    assert not re.search("session of .* closed: 410[03]", log)

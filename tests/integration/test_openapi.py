@@ -13,6 +13,7 @@ import yaml
 from harness.broker import REPO
 from harness.dialogue import wait_for
 from harness.history import say, wait_stored, with_history
+from harness.tokens import with_tokens
 from harness.websocket import HttpAnswer
 
 A, B = "alice@example.com", "bob@example.com"
@@ -73,6 +74,7 @@ RESPONSE = closed("description", description=TEXT, headers={"type": "object", "a
                   content={"type": "object", "minProperties": 1, "additionalProperties": closed("schema", schema=SCHEMA)})
 OPERATION = closed("tags operationId summary responses", tags={"type": "array", "items": TEXT, "minItems": 1}, operationId=TEXT, summary=TEXT,
                    description=TEXT, parameters={"type": "array", "items": PARAMETER},
+                   security={"type": "array", "minItems": 1, "items": {"type": "object", "additionalProperties": {"const": []}}},
                    responses={"type": "object", "minProperties": 1, "additionalProperties": False, "patternProperties": {"^[1-5][0-9]{2}$": RESPONSE}})
 PATH = closed("get head options", parameters={"type": "array", "items": PARAMETER}, get=OPERATION, head=OPERATION, options=OPERATION)
 OPENAPI = closed(
@@ -81,7 +83,7 @@ OPENAPI = closed(
     servers={"type": "array", "minItems": 1, "items": closed("url", url={"pattern": "^https?://[^/]+$"})},
     tags={"type": "array", "items": closed("name description", name=TEXT, description=TEXT)},
     paths={"type": "object", "minProperties": 1, "additionalProperties": False, "patternProperties": {"^/": PATH}},
-    components=closed("", parameters={"type": "object"}, headers={"type": "object"}, responses={"type": "object"}, schemas={"type": "object"}))
+    components=closed("", securitySchemes={"type": "object"}, parameters={"type": "object"}, headers={"type": "object"}, responses={"type": "object"}, schemas={"type": "object"}))
 
 
 def walk(node):
@@ -103,6 +105,7 @@ def test_it_is_openapi():
 
 def test_every_reference_leads_somewhere_and_nothing_is_left_over():
     used = {node["$ref"] for node in walk(DOCUMENT) if "$ref" in node}
+    used |= {"#/components/securitySchemes/" + name for node in walk(PATHS) for one in node.get("security", []) for name in one}
     there = {"#/components/%s/%s" % (kind, name) for kind, names in DOCUMENT["components"].items() for name in names}
     assert used == there, used ^ there
 
@@ -244,6 +247,24 @@ def listed_origins(book, brokers, root):
                 book.upgrade(path, 403 if "evil" in origin else 101, headers=[("Origin", origin)] + subprotocol)
 
 
+def asked_who_they_are(book, brokers):
+    """Tokens, and passwords, which are for sessions alone."""
+    chat = book.chat = with_tokens(brokers, history=True)
+    for path in ("/users", "/rooms/{room}/messages", "/messages/{pair}"):
+        for method in ("get", "head"):
+            assert book.ask(path, method) == 401
+            assert book.ask(path, method, [("Authorization", "Bearer x")]) == 401
+            wait_for(lambda: book.ask(path, method, [("Authorization", "Bearer " + chat.issuer.token(A))]) == 200, "200 for " + path)
+        assert book.ask(path, "options") == 204
+    for method in ("get", "head"):
+        assert book.ask("/messages/{pair}", method, [("Authorization", "Bearer " + chat.issuer.token("carol@example.com"))]) == 403
+    book.upgrade("/ws/{email}", 101)
+    book.chat = with_history(brokers, auth="broker")
+    for path in ("/users", "/rooms/{room}/messages", "/messages/{pair}"):
+        for method in ("get", "head"):
+            assert book.ask(path, method) == 403
+
+
 def too_many_connections(book, brokers, root):
     book.chat = brokers(options={"web_root": root, "rate_connects": "1/s burst 1"})
     for path in there():
@@ -258,12 +279,16 @@ def no_descriptors(book, brokers, root):
     wait_for(lambda: chat.http("GET", "/users").status == 200, "an answer to /users")
     [pid] = chat.bridge_pids()
     before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-    highest = max(int(n) for n in os.listdir("/proc/%d/fd" % pid))
-    resource.prlimit(pid, resource.RLIMIT_NOFILE, (highest + 1, before[1]))
+
+    def refused(path, method):
+        # Each time anew: the highest may have been that of a connection which was about to end.
+        highest = max(int(n) for n in os.listdir("/proc/%d/fd" % pid))
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (highest + 1, before[1]))
+        return book.ask(path, method) == 503
+
     for path in there():
         for method in METHODS:
-            # What the last one has held may be free for a moment.
-            wait_for(lambda: book.ask(path, method) == 503, "503 for %s %s" % (method, path))
+            wait_for(lambda: refused(path, method), "503 for %s %s" % (method, path))
     resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
 
 
@@ -279,6 +304,7 @@ def test_the_server_answers_as_it_says(brokers, tmp_path):
         assert book.chat.http("GET", REAL[path]).status == 404, "%s is there now: take it out of LATER" % path
     nothing_there(book, brokers)
     listed_origins(book, brokers, root)
+    asked_who_they_are(book, brokers)
     too_many_connections(book, brokers, root)
     no_descriptors(book, brokers, root)
     documented = {(path, method, int(status)) for path in there() for method in METHODS for status in PATHS[path][method]["responses"]}

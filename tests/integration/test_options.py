@@ -12,10 +12,7 @@ from harness.dialogue import wait_for
 
 A, B = "alice@example.com", "bob@example.com"
 
-NOT_IN_THIS_VERSION = [
-    "token_key_file", "token_jwks_file", "token_issuer", "token_audience", "token_email_claim",
-    "peers", "metrics",
-]
+NOT_IN_THIS_VERSION = ["peers", "metrics"]
 
 
 def refuses(brokers, option, value, **more):
@@ -56,7 +53,7 @@ def test_the_line_is_named(brokers):
     ("mqtt", "yes"), ("mqtt", "On"), ("mqtt", "/mqtt"),
     ("fanout", "all"), ("fanout", "Shared"), ("fanout", "shared session"),
     ("other_topics", "deny"), ("other_topics", "yes"),
-    ("auth", "token"), ("auth", "broker"), ("auth", "None"), ("auth", "off"),
+    ("auth", "token"), ("auth", "None"), ("auth", "off"), ("auth", "token broker"),
     ("allowed_origins", "chat.example.com"), ("allowed_origins", "https://a.example/path"),
     ("allowed_origins", "https://a.example,"), ("allowed_origins", "https://*.example.com"),
     ("allowed_origins", "*,https://a.example"),
@@ -85,6 +82,7 @@ def test_the_line_is_named(brokers):
     ("history_days", "30"), ("history_days", "0d"), ("history_days", "month"), ("history_days", "-1d"),
     ("history_messages", "0"), ("history_messages", "all"), ("history_messages", "-1"), ("history_messages", "1g"),
     ("history_messages", "99999999m"), ("history_sync", "yes"), ("history_sync", "ON"), ("history_sync", "full"),
+    ("token_key_file", "token.key"), ("token_jwks_file", "off"),
     ("tls_cert_file", "cert.pem"), ("tls_key_file", "key.pem"), ("tls_key_file", "none"),
     ("chat_config", "chat.conf"), ("chat_config", "off"),
     ("history_queue_bytes", "1k"), ("history_queue_bytes", "2g"), ("history_queue_bytes", "16mb"),

@@ -46,6 +46,7 @@ static struct bridge_settings sample(void)
 	    .room = "general",
 	    .fanout_session = true,
 	    .mqtt = true,
+	    .sandbox = true,
 	    .language = CHAT_SPANISH,
 	    .system_sender = "Sistema ñ",
 	    .allowed_origins = "https://x.org,http://localhost:3000",
@@ -80,6 +81,7 @@ static void assert_same(const struct bridge_settings *a, const struct bridge_set
 	assert_string_equal(a->room, b->room);
 	assert_int_equal(a->fanout_session, b->fanout_session);
 	assert_int_equal(a->mqtt, b->mqtt);
+	assert_int_equal(a->sandbox, b->sandbox);
 	assert_int_equal(a->language, b->language);
 	assert_string_equal(a->system_sender, b->system_sender);
 	assert_string_equal(a->allowed_origins, b->allowed_origins);

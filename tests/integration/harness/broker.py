@@ -146,6 +146,8 @@ class Broker:
         self.clients = []
         self.transcript = []
         self.allowed = []
+        self.secrets = ()  # texts of which no part between dots may be in the log
+        self.password_of = lambda address: None  # what the harness' own clients sign in with
         self.process = None
         self.ended = False
         self.seen_bridges = set()
@@ -288,6 +290,18 @@ class Broker:
         with open(self.log_path, "rb") as f:
             return f.read().decode("utf-8", "replace")
 
+    def counters(self, who="chat-bridge"):
+        """Ends the broker; what that one has counted ("chat" is the plugin): {"closes 1000": 3, ...}. Of several
+        bridges name one: "chat-bridge[1]"."""
+        if not self.ended:
+            assert self.terminate() == 0
+        found = {}
+        for line in re.findall(r"^(?:\d+: )?%s: counters: (.*)$" % re.escape(who), self.log(), re.M):
+            for family in line.split("; "):
+                name, *values = family.split(" ")
+                found.update(("%s %s" % (name, label), int(n)) for label, n in (value.rsplit("=", 1) for value in values))
+        return found
+
     def allow(self, *patterns):
         """Log lines that would be a surprise in other tests."""
         self.allowed += patterns
@@ -361,7 +375,7 @@ class Broker:
     def mark(self, address, rooms):
         """Sends a marker to each room and to the address; returns their texts."""
         if self.marker is None or self.marker.closed:
-            self.marker = Mqtt(self, MARKER)
+            self.marker = Mqtt(self, MARKER, password=self.password_of(MARKER))
         texts = set()
         for topic in ["%s/rooms/%s/send" % (self.root, room) for room in rooms] + \
                      ["%s/users/%s/send" % (self.root, topic_level(address))]:
@@ -406,10 +420,14 @@ class Broker:
         problems += ["finding in the log: " + line for line in log.splitlines() if FINDINGS.search(line)]
         problems += ["surprise in the log: " + line for line in log.splitlines()
                      if SURPRISES.search(line) and not any(re.search(p, line) for p in self.allowed)]
+        problems += ["a secret is in the log: ...%s..." % part[:12] for part in self.secret_parts() if part in log]
         self.tail = log
         if not os.environ.get("CHAT_KEEP"):
             shutil.rmtree(self.folder, ignore_errors=True)
         return problems
+
+    def secret_parts(self):
+        return {part for secret in self.secrets for part in secret.split(".") if len(part) >= 8}
 
     def orphans(self):
         """Bridges that outlive their broker, by what was seen and by the broker's process session."""

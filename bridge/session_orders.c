@@ -1,0 +1,66 @@
+/*
+ * session_orders.c - what the plugin wants done with a session.
+ *
+ * "close <code> <address> <client id> <why>" is told to every bridge, for the plugin does not know which of
+ * them has the session; and to none that a client could subscribe to or have waiting for it.
+ */
+#include "bridge/bridge.h"
+#include "bridge/log.h"
+
+#include <string.h>
+
+/* The codes that it may ask for, and what they mean. */
+static const struct {
+	const char *code;
+	enum close_code close;
+	const char *reason;
+} closes[] = {
+    {"4002", CLOSE_TOKEN_EXPIRED, "token expired"},
+};
+
+static struct mqtt_span next_word(struct mqtt_span *text)
+{
+	const char *blank = text->len > 0 ? memchr(text->at, ' ', text->len) : NULL;
+	struct mqtt_span word = {text->at, blank != NULL ? (size_t)(blank - text->at) : text->len};
+	size_t used = word.len + (blank != NULL ? 1 : 0);
+	*text = (struct mqtt_span){text->at + used, text->len - used};
+	return word;
+}
+
+static bool is(struct mqtt_span s, const char *text)
+{
+	return s.len == strlen(text) && memcmp(s.at, text, s.len) == 0;
+}
+
+static struct session *find(struct sessions *all, struct mqtt_span address, struct mqtt_span client_id)
+{
+	struct identity_sessions *who = sessions_of(all, address.at, address.len);
+	struct session *s = who != NULL ? who->first : NULL;
+	while (s != NULL && (session_leaving(s) || !is(client_id, s->client_id)))
+		s = s->same_next;
+	return s;
+}
+
+static void on_told(struct sync_part *part, struct mqtt_span rest, struct mqtt_span body)
+{
+	struct bridge *b = (struct bridge *)((char *)part - offsetof(struct bridge, orders));
+	struct mqtt_span code = next_word(&rest), address = next_word(&rest), client_id = next_word(&rest);
+	struct session *s = find(&b->sessions, address, client_id);
+	(void)body;
+	if (s == NULL)
+		return; /* another bridge's, or gone */
+	for (size_t i = 0; i < sizeof closes / sizeof closes[0]; i++) {
+		if (!is(code, closes[i].code))
+			continue;
+		session_close(s, closes[i].close, closes[i].reason);
+		return;
+	}
+	log_line(LOG_LEVEL_ERROR, "the plugin wants a session closed with a code that is not known here");
+	session_close(s, CLOSE_FORBIDDEN, "ended by the operator");
+}
+
+void session_orders_start(struct bridge *b)
+{
+	b->orders = (struct sync_part){.word = "close", .on_told = on_told};
+	sync_add_part(&b->sync, &b->orders);
+}

@@ -1,0 +1,55 @@
+"""docs/dependencies.md names every package that the scripts install and every library that the programs are linked with."""
+
+import json
+import os
+import re
+import subprocess
+
+import pytest
+
+from harness.broker import BUILD, REPO, SANITIZE
+
+
+def sections():
+    """The first cells of the tables, by heading; the tables of npm's come last, under its own name."""
+    found, heading = {}, ""
+    with open(os.path.join(REPO, "docs", "dependencies.md")) as f:
+        for line in f:
+            if line.startswith("## "):
+                heading = line[3:].strip()
+            elif line.startswith("From npm"):
+                heading = "npm"
+            elif match := re.match(r"\| ([a-z0-9.+-]+) \|", line):
+                if match.group(1) != "package":
+                    found.setdefault(heading, []).append(match.group(1))
+                    cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
+                    assert all(cells), line
+    return found
+
+
+def packages(groups=None):
+    with open(os.path.join(REPO, "scripts", "packages")) as f:
+        lines = [line.split() for line in f if line.strip() and not line.startswith("#")]
+    return {name for group, name in lines if groups is None or group in groups}
+
+
+def test_every_package_is_in_the_list():
+    there = sections()
+    assert set(there["To build"]) == packages({"build"})
+    assert set(there["To build"]) | set(there["To run and test"]) == packages()
+    with open(os.path.join(REPO, "tests", "node", "package.json")) as f:
+        assert set(there["npm"]) == set(json.load(f)["dependencies"])
+    for names in there.values():
+        assert len(names) == len(set(names)), names
+
+
+@pytest.mark.skipif(SANITIZE, reason="linked with more")
+def test_every_library_is_in_the_list():
+    needed = set()
+    for part in ("plugin/mosquitto_chat.so", "bridge/mosquitto-chat-bridge"):
+        text = subprocess.run(["readelf", "-d", os.path.join(BUILD, part)], capture_output=True, text=True, check=True).stdout
+        needed |= set(re.findall(r"NEEDED.*\[lib([a-z_]+)[0-9.]*\.so", text))
+    # The library is another name than its package in some cases, and numbers differ from release to release.
+    renamed = {"crypto": "ssl"}
+    there = {re.match(r"lib([a-z]+)", name).group(1) for name in sections()["At run time"] if name.startswith("lib")}
+    assert {renamed.get(name, name) for name in needed} <= there, needed
