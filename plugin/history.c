@@ -33,6 +33,7 @@ static struct {
 } state;
 
 #define RELEASE_MS 3600000 /* how old a message may be whose release is still awaited after a start */
+#define HANDSHAKE_MS 30000 /* and by how much older than the last one, to be shown again behind it */
 
 /* For history_store_recent. */
 struct loading {
@@ -74,8 +75,9 @@ static void note_unreleased(const char *body, size_t len)
 	char(*ids)[ULID_LEN];
 	size_t cap;
 
+	/* Older ones have been released, with nobody there to read them: that the plugin does not see. */
 	member_of(body, len, "id", id);
-	if (strlen(id) != ULID_LEN)
+	if (strlen(id) != ULID_LEN || ulid_milliseconds(id) + HANDSHAKE_MS < ulid_milliseconds(state.last_id))
 		return;
 	if (state.unreleased.count == state.unreleased.cap) {
 		cap = state.unreleased.cap > 0 ? state.unreleased.cap * 2 : 16;

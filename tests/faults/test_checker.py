@@ -369,6 +369,16 @@ def test_history_out_of_order():
     assert world.kinds() == {"history out of order": 1}
 
 
+def test_history_out_of_order_by_a_start():
+    world = World()
+    world.rows[5].n, world.rows[6].n = world.rows[6].n, world.rows[5].n
+    message = world.messages[A, 5]
+    message.qos = 2
+    assert world.kinds()["history out of order"] == 1
+    world.faults.append(Fault("broker-stop", message.sent + 1, message.sent + 2))
+    assert "history out of order" not in world.kinds()
+
+
 def test_in_the_wrong_place():
     world = World()
     world.reader.receipts[5].place = "room:two"
