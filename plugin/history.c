@@ -16,6 +16,7 @@
 #include "refs.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define BUSY_MS 100    /* the thread waits so long in SQLite; it tries again anyway */
@@ -25,6 +26,10 @@ static struct {
 	const struct options *options; /* NULL: no history */
 	uint64_t last;                 /* number and id of what was kept last */
 	char last_id[ULID_LEN + 1];
+	struct {
+		char (*ids)[ULID_LEN];
+		size_t count, cap;
+	} unreleased; /* between load and history_start's end */
 } state;
 
 #define RELEASE_MS 3600000 /* how old a message may be whose release is still awaited after a start */
@@ -63,6 +68,33 @@ static void member_of(const char *body, size_t len, const char *name, char out[I
 	}
 }
 
+static void note_unreleased(const char *body, size_t len)
+{
+	char id[IDENTITY_MAX + 1];
+	char(*ids)[ULID_LEN];
+	size_t cap;
+
+	member_of(body, len, "id", id);
+	if (strlen(id) != ULID_LEN)
+		return;
+	if (state.unreleased.count == state.unreleased.cap) {
+		cap = state.unreleased.cap > 0 ? state.unreleased.cap * 2 : 16;
+		ids = realloc(state.unreleased.ids, cap * sizeof(*ids));
+		if (!ids)
+			return; /* it keeps its early place */
+		state.unreleased.ids = ids;
+		state.unreleased.cap = cap;
+	}
+	memcpy(state.unreleased.ids[state.unreleased.count++], id, ULID_LEN);
+}
+
+static void forget_unreleased(void)
+{
+	free(state.unreleased.ids);
+	state.unreleased.ids = NULL;
+	state.unreleased.count = state.unreleased.cap = 0;
+}
+
 /* A message of QoS 2 whose author the broker's end caught between PUBLISH and PUBREL: the broker may still
  * have it, or its author repeats it, and either way it is to be delivered. */
 static void await_release(void *arg, const char *body, size_t len)
@@ -71,6 +103,7 @@ static void await_release(void *arg, const char *body, size_t len)
 	enum topic_kind kind = TOPIC_INBOX;
 
 	(void)arg;
+	note_unreleased(body, len);
 	member_of(body, len, "to", name);
 	if (name[0] == '\0') {
 		kind = TOPIC_ROOM;
@@ -108,6 +141,18 @@ static bool load(struct history_store *store)
 	return false;
 }
 
+/* A broker that was killed has forgotten them unless it had saved its state in between, and answers their
+ * authors' PUBREL all the same: nobody would be told. So they stand behind what was read before, where those
+ * who come back with since find them. */
+static void move_unreleased(void)
+{
+	size_t i;
+
+	for (i = 0; i < state.unreleased.count; i++)
+		history_released(state.unreleased.ids[i]);
+	forget_unreleased();
+}
+
 bool history_start(const struct options *options)
 {
 	const struct history_writer_config config = {
@@ -128,14 +173,17 @@ bool history_start(const struct options *options)
 	state.options = options;
 	if (!load(store)) {
 		history_store_close(store);
+		forget_unreleased();
 		state.options = NULL;
 		return false;
 	}
 	if (!history_writer_start(&config, store)) {
 		log_line(MOSQ_LOG_ERR, "the system gives no thread for the history");
+		forget_unreleased();
 		state.options = NULL;
 		return false;
 	}
+	move_unreleased();
 	return true;
 }
 

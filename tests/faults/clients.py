@@ -569,7 +569,11 @@ class MqttClient(Client):
             else:
                 stream.send_packet(PUBREC, 0, mid)
                 if mid in self.half:
-                    return
+                    if flags & 8:
+                        return
+                    # Not repeated: a broker that was killed has forgotten what it had under this packet id, and we
+                    # have not. Whoever took this for the same message would lose it.
+                    self.world.note("QoS 2: another message under a packet id that was not released")
                 self.half.add(mid)
         if self.version == 5:
             length, at = read_varint(body, at)

@@ -332,6 +332,34 @@ def test_a_message_released_late_comes_once(chat, way):
     assert back(chat, first).texts(place) == ["middle", "late"]
 
 
+@pytest.mark.parametrize("way", ["room", "direct"])
+def test_a_message_whose_release_the_broker_has_forgotten(brokers, way):
+    """A killed broker knows nothing of what it had accepted, and says yes to its author's PUBREL: who has read
+    further meanwhile finds the message behind that."""
+    chat = with_history(brokers)
+    chat.allow(".*")
+    where = {"to": B} if way == "direct" else {}
+    place = INBOX if where else "general"
+    author = chat.mqtt(A)
+    mid = struct.pack("!H", 77)
+    author.packet(PUBLISH, 4, string(author.send_topic(**where)) + mid + write_properties({}) + b'{"message":"late"}')
+    assert author._wait(PUBREC, mid) is not None
+    middle = say(chat, ["middle"], user=C, **where)[0]
+    wait_stored(chat, middle["id"])
+    chat.kill()
+    chat.close_clients()
+    chat.start()
+    author = chat.mqtt(A)
+    author.packet(PUBREL, 2, mid)
+    assert author._wait(PUBCOMP, mid) is not None
+    got = back(chat, middle)
+    assert got.texts(place) == ["late"] and got.complete(place)
+    # Once is enough, also after the next start.
+    chat.restart()
+    got = back(chat, got.replay[place][0])
+    assert got.texts(place) == [] and got.complete(place)
+
+
 # while messages pour in
 
 def read_on(session, place, got, limit):

@@ -24,8 +24,7 @@ int __wrap_clock_gettime(clockid_t which, struct timespec *t)
 	return 0;
 }
 
-void mosquitto_log_printf(int level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-void mosquitto_log_printf(int level, const char *fmt, ...)
+__attribute__((format(printf, 2, 3))) void mosquitto_log_printf(int level, const char *fmt, ...)
 {
 	va_list args;
 
