@@ -13,7 +13,7 @@ import struct
 import urllib.parse
 
 from harness.dialogue import FACTOR
-from harness.wire import DISCONNECT, PINGREQ, PUBACK, PUBREC
+from harness.wire import DISCONNECT, PINGREQ, PINGRESP, PUBACK, PUBREC
 
 from wires import BINARY, ENDS, PING, WAIT, MqttWire, Refused, Stuck, Wire, within
 
@@ -38,8 +38,9 @@ KINDS = {
     "reload": (0.1, 1),         # SIGHUP
 }
 # What must have been seen for a soak to be one, when it is long enough: outcomes counted by the visits.
-WANTED = ("closed 1002", "closed 1003", "closed 1007", "closed 1009", "closed 4001", "closed 4103", "HTTP 400", "HTTP 404",
-          "HTTP 429", "error rate_limited", "error invalid_json", "slow head closed")
+WANTED = ("closed 1002", "closed 1003", "closed 1007", "closed 1009", "closed 4001", "HTTP 400", "HTTP 404",
+          "error rate_limited", "error invalid_json", "slow head closed")
+WANTED_OF_ONE_BRIDGE = ("closed 4103", "HTTP 429")  # whose bounds are a bridge's own
 FLOOD_ROOM = "flood"
 PEOPLE = 10500  # who fill the tables: more than the 10,000 farewells that are kept
 LEAVE = ("close", "end", "reset", "abort")
@@ -66,9 +67,12 @@ class Abuse:
 
     async def stop(self):
         """Nobody comes any more; those who are here are gone when it returns."""
-        for task in self.tasks + list(self.visitors):
-            task.cancel()
-        await asyncio.gather(*self.tasks, *self.visitors, return_exceptions=True)
+        left = set(self.tasks) | self.visitors
+        while left:
+            # Again and again: wait_for() swallows what comes in the moment in which it ends.
+            for task in left:
+                task.cancel()
+            _, left = await asyncio.wait(left, timeout=1)
 
     async def _come(self, kind, rate, most):
         while True:
@@ -167,7 +171,8 @@ class Abuse:
             mqtt.publish(mqtt.send_topic(*self.random.choice(((self._room(), None), (None, self._name())))),
                          self.random.choice((self._text(), b"{", os.urandom(50))), qos=self.random.randrange(3), mid=n + 1)
         mqtt.packet(PINGREQ, 0, b"")
-        for _ in range(3):
+        kind = None
+        while kind != PINGRESP:
             kind, _ = await mqtt.next_packet()
             if kind in (PUBACK, PUBREC):
                 self.saw("MQTT confirmed")
@@ -322,7 +327,10 @@ class Abuse:
         async with self._wire(narrow=True) as wire:
             await wire.session(self._new_name(), [FLOOD_ROOM])
             await asyncio.sleep(self.random.uniform(10, 25))
-            self.saw("closed %d" % await wire.close_code())
+            try:
+                self.saw("closed %d" % await wire.close_code())
+            except Stuck:
+                self.saw("slow reader caught up")  # and nobody said more
 
     async def _flooder(self):
         async with self._wire() as wire:
