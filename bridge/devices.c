@@ -86,7 +86,7 @@ enum devices_result devices_enter(struct devices *d, const struct identity *who,
 		device = device_of(owner, client_id);
 	}
 	if (device == NULL) {
-		if (owner != NULL && (device = device_of(owner, "")) == NULL)
+		if (owner != NULL && device_of(owner, "") == NULL)
 			return DEVICES_TOO_MANY;
 		if (d->count >= most)
 			return DEVICES_FULL;

@@ -30,10 +30,10 @@ enum log_level {
 struct log_limit {
 	uint64_t next_ms;
 	uint64_t held_back;
+	struct log_limit *next; /* of all that have ever been used */
 	enum log_level level;
-	char text[LOG_LIMIT_TEXT]; /* of the line that was written last */
-	struct log_limit *next;    /* of all that have ever been used */
 	bool listed;
+	char text[LOG_LIMIT_TEXT]; /* of the line that was written last */
 };
 
 /* Makes standard error non-blocking. To be called once, first. */

@@ -110,11 +110,11 @@ struct session {
 	struct identity_sessions *who; /* NULL until the parameters are accepted */
 	uint64_t number;               /* never used twice by this process */
 	enum session_state state;
+	uint32_t password_len;
 	char client_id[SESSION_ID_MAX];
 	char *password; /* until the broker has judged it: the credential, what the client has shown, and (no part
 	                   of it, NUL-terminated) the address that it comes from */
-	uint32_t password_len;
-	char *device;    /* NULL: none */
+	char *device;   /* NULL: none */
 	char *home_room; /* NULL: the server's default room */
 	char since[ULID_LEN + 1];
 	bool echo, wants_presence, wants_typing;
@@ -145,7 +145,8 @@ struct session {
 	    *waiting_last; /* whole frames that came while publishing was not possible */
 	uint32_t waiting_bytes;
 	uint16_t in_flight; /* bit n: packet id n + 1 awaits its PUBACK */
-	char **refs;        /* by bit, NULL until a frame carries one */
+	uint16_t close_code;
+	char **refs; /* by bit, NULL until a frame carries one */
 	struct membership *rooms;
 	uint32_t room_count, room_cap;
 	char (*pending_rooms)[ROOM_MAX + 1]; /* asked for, not joined yet */
@@ -155,7 +156,6 @@ struct session {
 	uint16_t joins_left; /* of JOINS_BURST, as of joins_ms */
 	uint64_t joins_ms;
 	uint64_t opened_ms, last_rx_ms, ping_ms; /* ping_ms 0: none unanswered */
-	uint16_t close_code;
 	const char *close_reason;
 	uint64_t close_by_ms;
 	char

@@ -72,22 +72,22 @@ static void on_up(struct mqtt_link *link)
 		session_join_rooms(s); /* what a device has missed comes at once: its rooms must be known by then */
 }
 
-/* A question to the plugin on the session's own connection: head and rest as one payload. The answer comes as
- * a notice, behind all that the broker had queued for it. */
-static bool ask(struct session *s, const char *text, size_t text_len, const char *rest, size_t rest_len)
+/* A question to the plugin on the session's own connection: words and rest as one payload. The answer comes
+ * as a notice, behind all that the broker had queued for it. */
+static bool ask(struct session *s, const char *words, size_t words_len, const char *rest, size_t rest_len)
 {
 	const struct bridge_settings *settings = &s->bridge->settings;
 	char topic[TOPIC_ROOT_MAX + 16];
 	size_t topic_len = topic_format(TOPIC_SYNC, settings->topic_root, NULL, 0, NULL, 0, topic, sizeof topic);
-	size_t len = text_len + rest_len;
+	size_t len = words_len + rest_len;
 	struct mqtt_publish_out out = {.topic = {topic, topic_len}};
 	size_t head = mqtt_publish_head_size(&out, len);
 	uint8_t *at = head > 0 ? mqtt_link_reserve(&s->link, head + len) : NULL;
 	if (at == NULL || mqtt_encode_publish_head(at, head, &out, len) != head)
 		return false;
-	memcpy(at + head, text, text_len);
+	memcpy(at + head, words, words_len);
 	if (rest_len > 0)
-		memcpy(at + head + text_len, rest, rest_len);
+		memcpy(at + head + words_len, rest, rest_len);
 	mqtt_link_commit(&s->link, head + len);
 	return true;
 }
@@ -101,8 +101,8 @@ bool session_ask_position(struct session *s, uint64_t token)
 
 bool session_hand_token(struct session *s, const char *text, size_t len)
 {
-	static const char verb[] = "token 1 ";
-	return ask(s, verb, sizeof verb - 1, text, len);
+	static const char question[] = "token 1 ";
+	return ask(s, question, sizeof question - 1, text, len);
 }
 
 /* ---- what the broker sends --------------------------------------------------------------- */

@@ -1,9 +1,9 @@
 /*
  * heap_counter.c - how many bytes of the heap a process has in use, for whoever watches it from outside.
  *
- * Loaded with LD_PRELOAD. What the kernel shows of a process (RSS) hardly ever gets smaller and hides what leaks into
- * space that was free; this number does neither. It stands, 8 bytes in the machine's order, in the file
- * $CHAT_HEAP_FOLDER/heap.<pid>, which a watcher reads whenever it likes.
+ * Loaded with LD_PRELOAD. What the kernel shows of a process (RSS) hardly ever gets smaller and hides what
+ * leaks into space that was free; this number does neither. It stands, 8 bytes in the machine's order, in the
+ * file $CHAT_HEAP_FOLDER/heap.<pid>, which a watcher reads whenever it likes.
  *
  * Pieces count with what they may hold (malloc_usable_size). glibc only: its own names are beneath.
  */

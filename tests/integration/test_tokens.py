@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from harness.dialogue import ANY, FACTOR, MARKER, TIMESTAMP, Closed, wait_for
+from harness.dialogue import ANY, FACTOR, MARKER, Closed, wait_for
 from harness.history import Replay, wait_stored, with_history
 from harness.tokens import LEEWAY, WARNING, Issuer, key_set, spoil, unsigned, with_tokens, write_keys
 from harness.tunnel import Tunnel

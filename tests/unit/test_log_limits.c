@@ -24,7 +24,7 @@ int __wrap_clock_gettime(clockid_t which, struct timespec *t)
 	return 0;
 }
 
-void mosquitto_log_printf(int level, const char *fmt, ...)
+__attribute__((format(printf, 2, 3))) void mosquitto_log_printf(int level, const char *fmt, ...)
 {
 	va_list args;
 
@@ -93,7 +93,7 @@ static void the_rest_is_told_when_the_minute_is_over(void **state)
 	now_ms += LOG_LIMIT_MS;
 	log_limited(LOG_CAUSE_RATE, MOSQ_LOG_NOTICE, "once more");
 	expect("chat: once more (1 more since)");
-	now_ms += 10 * LOG_LIMIT_MS;
+	now_ms += (uint64_t)10 * LOG_LIMIT_MS;
 	log_tick(now_ms);
 	expect_none();
 }
