@@ -35,14 +35,18 @@ def test_a_beginning_is_no_growth():
     assert grown(lambda t: min(t, 140) * 200 * KB + 20 * MB) == []
 
 
+def test_what_piles_up_for_two_minutes_is_no_growth():
+    assert grown(breath, heap=lambda t: (10 if t < 400 or t > 520 else 20) * MB) == []
+
+
 def test_a_leak_is_growth():
-    # 2 KB a second for ten minutes: 600 KB between the middles of the first and the last third.
-    found = grown(breath, heap=lambda t: 10 * MB + t * 2 * KB)
+    # 6 KB a second for ten minutes: 1.8 MB between the first and the last third.
+    found = grown(breath, heap=lambda t: 10 * MB + t * 6 * KB)
     assert len(found) == 1 and "(heap)" in found[0], found
 
 
 def test_pieces_that_nothing_fits_into_are_growth():
-    found = grown(lambda t: breath(t) + t * 20 * KB)
+    found = grown(lambda t: breath(t) + t * 50 * KB)
     assert len(found) == 1 and "(own)" in found[0], found
 
 
