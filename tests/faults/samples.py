@@ -94,7 +94,7 @@ def growth(name, samples, start, end, bounds):
     if any(len(part) < 3 for part in parts):
         return ["%s: only %s samples in the three thirds" % (name, [len(part) for part in parts])]
     for what, (share, more) in (("heap", bounds.heap), ("own", bounds.own)):
-        floors = [floor(getattr(s, what) for s in part) for part in parts]
+        floors = [floor([getattr(s, what) for s in part]) for part in parts]
         allowed = floors[0] * share + more
         # What grows is higher in the last third than in both before it; what breathes is not.
         if floors[2] - floors[0] > allowed and floors[2] > floors[1]:
