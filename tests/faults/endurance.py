@@ -31,7 +31,7 @@ HEAP_COUNTER = os.path.join(BUILD, "tests", "faults", "heap_counter.so")
 # each address that was ever online: there, nobody comes who is really new.
 FORGETS_TOPICS = (2, 0, 16)
 SETTLED = 25.0 * FACTOR  # seconds until the last trace of who has left is gone: devices expire, graces end
-CACHES = 512 * samples.KB  # SQLite's, in a bridge, as far as they are not filled at the start
+CACHES = 2 * samples.MB  # SQLite's pages in a bridge: as many as it happens to have read, 2000 KB at most
 REF_BYTES = 256  # what the plugin remembers of a message with a reference, for five minutes
 EXPIRY = 8 if FACTOR == 1 else 60  # seconds that a named device is kept; the chatters are away no longer
 # What of it is watched: mosquitto's own figures.
