@@ -39,6 +39,7 @@
 	X(ANSWER_204, "answers", "204")                                                                          \
 	X(ANSWER_304, "answers", "304")                                                                          \
 	X(ANSWER_400, "answers", "400")                                                                          \
+	X(ANSWER_401, "answers", "401")                                                                          \
 	X(ANSWER_403, "answers", "403")                                                                          \
 	X(ANSWER_404, "answers", "404")                                                                          \
 	X(ANSWER_405, "answers", "405")                                                                          \

@@ -74,36 +74,39 @@ static struct device *device_of(struct device_owner *owner, const char *client_i
 	return NULL;
 }
 
-enum devices_result devices_enter(struct devices *d, const struct identity *who, const char *client_id,
+enum devices_result devices_check(struct devices *d, const struct identity *who, const char *client_id,
                                   uint64_t now_ms, uint32_t most)
 {
 	struct device_owner *owner = find(d, who);
-	struct device *device = NULL;
 	if (strlen(client_id) >= ID_MAX) /* none of ours is so long */
 		return DEVICES_NO_MEMORY;
 	if (owner != NULL) {
 		(void)expire(d, owner, now_ms); /* one that stays without any goes at its turn */
-		device = device_of(owner, client_id);
-	}
-	if (device == NULL) {
-		if (owner != NULL && device_of(owner, "") == NULL)
+		if (device_of(owner, client_id) != NULL)
+			return DEVICES_FINE;
+		if (device_of(owner, "") == NULL)
 			return DEVICES_TOO_MANY;
-		if (d->count >= most)
-			return DEVICES_FULL;
-		if (owner == NULL && (owner = add(d, who)) == NULL)
-			return DEVICES_NO_MEMORY;
+	}
+	return d->count < most ? DEVICES_FINE : DEVICES_FULL;
+}
+
+enum devices_result devices_enter(struct devices *d, const struct identity *who, const char *client_id,
+                                  uint64_t now_ms, uint32_t most)
+{
+	enum devices_result result = devices_check(d, who, client_id, now_ms, most);
+	if (result != DEVICES_FINE)
+		return result;
+	struct device_owner *owner = find(d, who);
+	if (owner == NULL && (owner = add(d, who)) == NULL)
+		return DEVICES_NO_MEMORY;
+	struct device *device = device_of(owner, client_id);
+	if (device == NULL) {
 		device = device_of(owner, "");
 		memcpy(device->id, client_id, strlen(client_id) + 1);
 		d->count++;
 	}
 	device->expires_ms = 0;
-	return DEVICES_ENTERED;
-}
-
-bool devices_have_room(struct devices *d, const struct identity *who, const char *client_id, uint64_t now_ms)
-{
-	struct device_owner *owner = find(d, who);
-	return owner == NULL || expire(d, owner, now_ms) < DEVICES_MAX || device_of(owner, client_id) != NULL;
+	return DEVICES_FINE;
 }
 
 void devices_leave(struct devices *d, const struct identity *who, const char *client_id, uint64_t now_ms,

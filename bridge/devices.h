@@ -25,18 +25,19 @@ struct devices {
 };
 
 enum devices_result {
-	DEVICES_ENTERED,
+	DEVICES_FINE,
 	DEVICES_TOO_MANY, /* the identity has DEVICES_MAX others already */
 	DEVICES_FULL,     /* all identities together have `most` others */
 	DEVICES_NO_MEMORY,
 };
 
-/* A device (by its client id, a string) connects. */
-enum devices_result devices_enter(struct devices *d, const struct identity *who, const char *client_id,
+/* May a device (by its client id, a string) connect? Enters nothing. */
+enum devices_result devices_check(struct devices *d, const struct identity *who, const char *client_id,
                                   uint64_t now_ms, uint32_t most);
 
-/* Would devices_enter find a place? Enters nothing. */
-bool devices_have_room(struct devices *d, const struct identity *who, const char *client_id, uint64_t now_ms);
+/* It connects. */
+enum devices_result devices_enter(struct devices *d, const struct identity *who, const char *client_id,
+                                  uint64_t now_ms, uint32_t most);
 
 /* Its session has ended; the broker keeps it for expiry_ms. */
 void devices_leave(struct devices *d, const struct identity *who, const char *client_id, uint64_t now_ms,

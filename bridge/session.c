@@ -22,13 +22,15 @@ bool session_leaving(const struct session *s)
 
 /* ---- opening ---------------------------------------------------------------------------- */
 
-/* False: it is being closed. */
-static bool enter_device(struct session *s, const struct identity *who)
+/* Enters the device, or only looks whether it could. False: it cannot, and the session is being closed. */
+static bool place_device(struct session *s, bool enter)
 {
 	struct bridge *b = s->bridge;
-	switch (devices_enter(&b->sessions.devices, who, s->client_id, b->loop.now_ms,
-	                      DEVICES_A_SESSION * b->settings.max_sessions)) {
-	case DEVICES_ENTERED:
+	uint32_t most = DEVICES_A_SESSION * b->settings.max_sessions;
+	switch ((enter ? devices_enter : devices_check)(&b->sessions.devices, &s->who->identity, s->client_id,
+	                                                b->loop.now_ms, most)) {
+	case DEVICES_FINE:
+		s->device_entered = enter;
 		return true;
 	case DEVICES_TOO_MANY:
 		session_close(s, CLOSE_TOO_MANY, "too many devices of this address");
@@ -40,7 +42,6 @@ static bool enter_device(struct session *s, const struct identity *who)
 		session_close(s, CLOSE_INTERNAL, "out of memory");
 		break;
 	}
-	s->persistent = false;
 	return false;
 }
 
@@ -132,14 +133,9 @@ struct session *session_open(struct sessions *all, struct lws *wsi, const struct
 		return s;
 	}
 	/* who has to show something takes nobody's place before that is judged */
-	if (!b->settings.logins && !session_admit(s))
+	bool fine = !b->settings.logins ? session_admit(s) : !s->persistent || place_device(s, false);
+	if (!fine)
 		return s;
-	if (!s->admitted && s->persistent &&
-	    !devices_have_room(&all->devices, &params->identity, s->client_id, b->loop.now_ms)) {
-		s->persistent = false;
-		session_close(s, CLOSE_TOO_MANY, "too many devices of this address");
-		return s;
-	}
 	mqtt_link_open(&b->links, &s->link, &session_link_owner);
 	return s;
 }
@@ -150,7 +146,7 @@ bool session_admit(struct session *s)
 	struct sessions *all = &b->sessions;
 	s->counted = true;
 	s->who->count++;
-	if (s->persistent && !enter_device(s, &s->who->identity))
+	if (s->persistent && !place_device(s, true))
 		return false;
 	if (s->device != NULL)
 		replace_device(s);
@@ -242,7 +238,7 @@ void session_close(struct session *s, enum close_code code, const char *reason)
 static bool device_lives_on(const struct session *s)
 {
 	for (const struct session *other = s->who->first; other != NULL; other = other->same_next)
-		if (other != s && other->persistent && strcmp(other->client_id, s->client_id) == 0)
+		if (other != s && other->device_entered && strcmp(other->client_id, s->client_id) == 0)
 			return true;
 	return false;
 }
@@ -274,7 +270,7 @@ static void destroy(struct session *s)
 	outbox_clear(&s->outbox);
 	outbox_clear(&s->early);
 	chunk_release(s->pongs);
-	if (s->persistent && !device_lives_on(s))
+	if (s->device_entered && !device_lives_on(s))
 		devices_leave(&all->devices, &s->who->identity, s->client_id, s->bridge->loop.now_ms,
 		              (uint64_t)s->bridge->settings.session_expiry_s * 1000);
 	sessions_remove_identity(s);

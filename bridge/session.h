@@ -121,6 +121,7 @@ struct session {
 	bool ready_sent;
 	bool admitted;          /* the broker has let it in where it must, and no limit stood in its way */
 	bool persistent;        /* a named device: the broker keeps what it misses */
+	bool device_entered;    /* it has a place among the devices of its identity */
 	bool catching_up;       /* what a device has missed is still coming */
 	bool own_rooms;         /* it subscribes its rooms itself (fanout session, and every device) */
 	bool silent;            /* `sessions latest`: a newer one of the identity receives instead */

@@ -117,7 +117,8 @@ void auth_forget(const struct mosquitto *handle)
 static int admit_with_token(struct mosquitto_evt_basic_auth *ed, const struct identity *who, const char *id,
                             const char *text, enum client_kind kind)
 {
-	const char *from = kind == CLIENT_SESSION ? id : mosquitto_client_address(ed->client);
+	/* where a session comes from only its bridge knows, and says */
+	const char *from = kind == CLIENT_SESSION ? who->text : mosquitto_client_address(ed->client);
 	struct token token;
 	int rc;
 
@@ -192,7 +193,7 @@ int auth_on_basic_auth(struct mosquitto_evt_basic_auth *ed)
 	if (inside && credential_matches(ed->password))
 		return admit_own(ed, name, id);
 	/* Its credential was cut off when it came. */
-	if (inside && state.rechecking && state.options->auth == AUTH_BROKER && auth_is_session(ed->client))
+	if (state.rechecking && state.options->auth == AUTH_BROKER && auth_is_session(ed->client))
 		return RC_NOT_JUDGED;
 	/* Anybody else there came through /mqtt, and is judged as on any other listener. The password is a
 	 * user's, or a guess: it is not for the log. */

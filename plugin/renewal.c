@@ -62,8 +62,8 @@ static enum chat_error renew(const struct mosquitto *handle, const struct client
 {
 	struct token token;
 
-	if (given->value_escaped ||
-	    tokens_verify_for(session->who, given->value, given->value_len, session->id, &token) != TOKEN_GOOD)
+	if (given->value_escaped || tokens_verify_for(session->who, given->value, given->value_len,
+	                                              session->who->text, &token) != TOKEN_GOOD)
 		return CHAT_ERROR_INVALID_TOKEN;
 	clients_expire(handle, token.expires_s);
 	return CHAT_OK;

@@ -33,7 +33,9 @@ _Static_assert(CAUSE_OF(TOKEN_BAD_SIGNATURE) == LOG_CAUSE_TOKEN_BAD_SIGNATURE &&
 
 static struct {
 	const struct options *options;
+	/* In force; of one reading, so that no rules go with keys that they were not written for. */
 	struct token_keys *keys; /* NULL: none */
+	char issuer[TOKEN_TEXT_MAX + 1], audience[TOKEN_TEXT_MAX + 1], email_claim[TOKEN_TEXT_MAX + 1];
 	uint64_t ticked_ms;
 } state;
 
@@ -93,29 +95,34 @@ static struct token_keys *read_keys(void)
 	return keys;
 }
 
+/* False: everything stays as it was, and the log says why. */
+static bool take_over(void)
+{
+	const struct options *o = state.options;
+	struct token_keys *keys = read_keys();
+
+	if (!keys)
+		return false;
+	token_keys_free(state.keys);
+	state.keys = keys;
+	memcpy(state.issuer, o->token_issuer, sizeof(state.issuer));
+	memcpy(state.audience, o->token_audience, sizeof(state.audience));
+	memcpy(state.email_claim, o->token_email_claim, sizeof(state.email_claim));
+	return true;
+}
+
 bool tokens_start(const struct options *options)
 {
 	memset(&state, 0, sizeof(state));
 	state.options = options;
-	if (options->auth != AUTH_TOKEN)
-		return true;
-	state.keys = read_keys();
-	return state.keys != NULL;
+	return options->auth != AUTH_TOKEN || take_over();
 }
 
 void tokens_reload(void)
 {
-	struct token_keys *keys;
-
-	if (state.options->auth != AUTH_TOKEN)
-		return;
-	keys = read_keys();
-	if (!keys) {
-		log_line(MOSQ_LOG_ERR, "the keys for tokens stay as they were");
-		return;
-	}
-	token_keys_free(state.keys);
-	state.keys = keys;
+	if (tokens_wanted() && !take_over())
+		log_line(MOSQ_LOG_ERR,
+		         "the keys for tokens stay as they were, with the issuer and audience they had");
 }
 
 void tokens_stop(void)
@@ -151,9 +158,7 @@ static void refuse(enum log_cause cause, const char *why, const char *from)
 
 enum token_fault tokens_verify(const char *text, size_t len, const char *from, struct token *out)
 {
-	const struct options *o = state.options;
-	struct token_rules rules = {or_null(o->token_issuer), or_null(o->token_audience),
-	                            or_null(o->token_email_claim)};
+	struct token_rules rules = {or_null(state.issuer), or_null(state.audience), or_null(state.email_claim)};
 	enum token_fault fault = TOKEN_MALFORMED;
 
 	if (state.keys && text && len > 0)
@@ -178,7 +183,8 @@ enum token_fault tokens_verify_for(const struct identity *who, const char *text,
 
 /* ---- the end of a token --------------------------------------------------------------------- */
 
-/* The bridge closes a session with a code of its own; an MQTT client knows only the broker's. */
+/* The bridge closes a session with a code of its own, and is told again in each tick, for it may not have
+ * been there; an MQTT client knows only the broker's. */
 static void send_away(const struct client *client, int64_t now)
 {
 	const int64_t end = client->expires_s + TOKEN_LEEWAY_S;

@@ -18,7 +18,8 @@ struct options;
  * `auth token` nothing is read, and every token is refused. */
 bool tokens_start(const struct options *options);
 
-/* Reads the keys again. What is wrong with them is logged, and those before stay. */
+/* Reads the keys again. What is wrong with them is logged, and those before stay, with their issuer and
+ * audience. */
 void tokens_reload(void);
 
 void tokens_stop(void);

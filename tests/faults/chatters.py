@@ -32,21 +32,13 @@ class Conversation:
             self.people.append(clients.make(world, n, kind, rooms, peers=peers, echo=echo, qos=qos))
         self.cutting = None
 
-    async def _until(self, condition, seconds):
-        end = time.monotonic() + seconds
-        while not condition():
-            if time.monotonic() > end:
-                return False
-            await asyncio.sleep(0.02)
-        return True
-
     def _away(self):
         return [one.address for one in self.people if not one.online]
 
     async def begin(self):
         for one in self.people:
             one.start()
-        if not await self._until(lambda: not self._away(), PATIENCE):
+        if not await clients.until(lambda: not self._away(), PATIENCE):
             raise AssertionError("not everybody came in: %s" % ", ".join(self._away()))
         self.world.talking = True
         self.cutting = asyncio.create_task(self._cut())
@@ -68,10 +60,10 @@ class Conversation:
         for one in self.people:
             one.away_until = 0.0
             one.forget_dead()
-        if not await self._until(lambda: not self._away(), PATIENCE):
+        if not await clients.until(lambda: not self._away(), PATIENCE):
             self.found.append(checker.Deviation("broker", "chatters", "not back: %s" % ", ".join(self._away())))
-        await self._until(lambda: not any(one.waiting for one in self.people), PATIENCE)
-        await self._until(lambda: time.monotonic() - self.world.last_receipt > QUIET and
+        await clients.until(lambda: not any(one.waiting for one in self.people), PATIENCE)
+        await clients.until(lambda: time.monotonic() - self.world.last_receipt > QUIET and
                           not any(one.online and getattr(one, "open_places", None) for one in self.people), PATIENCE)
 
     async def leave(self):

@@ -28,6 +28,16 @@ RESEND = 6.0 * FACTOR  # seconds without an answer on a living connection
 HEALS = {"unavailable", "rate_limited"}  # errors after which a resend is right
 
 
+async def until(condition, seconds):
+    """Whether it came true in time."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        await asyncio.sleep(0.02)
+    return True
+
+
 class Lost(Exception):
     """The connection did not come about."""
 

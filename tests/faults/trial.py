@@ -17,6 +17,7 @@ from faults import FAULTS, Injector, Server
 from harness.dialogue import FACTOR
 from harness.wire import Mqtt
 from records import DEVICE, DEVICE_SINCE, MQTT4, MQTT5, REPLAY, WITH_SINCE, WS, Row, Run, TEXT, place_of
+from samples import descriptors
 
 ROOMS = ("alpha", "beta", "gamma")
 # kind, echo, qos: fifty clients are five times these.
@@ -63,28 +64,6 @@ class Trial:
             everybody.append(clients.make(self.world, n, kind, rooms, peers=peers, echo=echo, qos=qos))
         return everybody
 
-    async def _until(self, condition, seconds):
-        end = time.monotonic() + seconds
-        while not condition():
-            if time.monotonic() > end:
-                return False
-            await asyncio.sleep(0.02)
-        return True
-
-    def _descriptors(self, pid):
-        """(sockets, others)"""
-        sockets = others = 0
-        for name in os.listdir("/proc/%d/fd" % pid):
-            try:
-                link = os.readlink("/proc/%d/fd/%s" % (pid, name))
-            except OSError:
-                continue
-            if link.startswith("socket:"):
-                sockets += 1
-            else:
-                others += 1
-        return sockets, others
-
     # the trial
 
     async def run(self):
@@ -95,7 +74,7 @@ class Trial:
             await self.server.begin()
             self.world = clients.World(self.server, self.options.seed, self.options.rate, self.options.clients)
             await self._healthy()
-            before = [self._descriptors(pid) for pid in (self.server.pid, await self.server.living_bridge())]
+            before = [descriptors(pid) for pid in (self.server.pid, await self.server.living_bridge())]
             self.everybody = self._make_clients()
             self.guests = [clients.make(self.world, n, kind, ROOMS[:1], sender=False)
                            for n, kind in enumerate(GUESTS * 2)]
@@ -106,7 +85,7 @@ class Trial:
             await self._read_back()
             for client in self.everybody:
                 await client.stop()
-            await self._until(lambda: len(self.server.bridge_pids()) == self.bridges, BACK)
+            await clients.until(lambda: len(self.server.bridge_pids()) == self.bridges, BACK)
             await self._leaks(before)
             code = await self.server.end()
             if code:
@@ -147,7 +126,7 @@ class Trial:
         marker.disconnect()
         for client in self.everybody:
             client.start()
-        if not await self._until(lambda: all(c.online for c in self.everybody), BACK):
+        if not await clients.until(lambda: all(c.online for c in self.everybody), BACK):
             raise AssertionError("not everybody came in: %s" % ", ".join(
                 c.address for c in self.everybody if not c.online))
         for guest in self.guests:
@@ -178,14 +157,14 @@ class Trial:
             client.away_until = 0.0
             client.forget_dead()
         presence = asyncio.create_task(self._presence(stopped)) if self.can_users else None
-        if not await self._until(lambda: all(c.online for c in self.everybody), BACK):
+        if not await clients.until(lambda: all(c.online for c in self.everybody), BACK):
             self.fault("broker", "trial", "not back within %g s: %s" % (
                 BACK, ", ".join("%s (%s)" % (c.address, c.kind) for c in self.everybody if not c.online)))
         back = time.monotonic() - stopped
-        await self._until(lambda: not any(c.waiting for c in self.everybody), BACK)
+        await clients.until(lambda: not any(c.waiting for c in self.everybody), BACK)
         acked = time.monotonic() - stopped
         # A replay that still goes on is no quiet.
-        await self._until(lambda: time.monotonic() - self.world.last_receipt > QUIET and
+        await clients.until(lambda: time.monotonic() - self.world.last_receipt > QUIET and
                           not any(c.online and getattr(c, "open_places", None) for c in self.everybody), BACK)
         if presence:
             await presence
@@ -339,9 +318,9 @@ class Trial:
             self.fault("leak", "broker", "%d bridges run: %r" % (len(pids), pids))
         for name, pid, (sockets, others) in [("broker", self.server.pid, before[0])] + [
                 ("bridge", pid, before[1]) for pid in pids]:
-            if not await self._until(lambda: self._descriptors(pid)[0] <= sockets and
-                                     self._descriptors(pid)[1] <= others + SLACK, 7):
-                now = self._descriptors(pid)
+            if not await clients.until(lambda: descriptors(pid)[0] <= sockets and
+                                     descriptors(pid)[1] <= others + SLACK, 7):
+                now = descriptors(pid)
                 self.fault("leak", name, "%d sockets and %d other descriptors, %d and %d before anybody came" % (
                     now + (sockets, others)))
 

@@ -1,5 +1,6 @@
 /* http_head.c - request heads: spans inside the bytes, and one verdict however they are cut. */
 #include "bridge/http_head.h"
+#include "bridge/bearer.h"
 
 #include "tests/fuzz/fuzz.h"
 
@@ -16,6 +17,16 @@ static void check_span(struct http_span s, const char *bytes, size_t n)
 	}
 	(void)http_list_has(s, "websocket");
 	free(decoded);
+}
+
+/* What it shows of who asks. */
+static void check_bearer(const struct http_head *head)
+{
+	static char shown[BEARER_MAX];
+	size_t len;
+	enum bearer found = bearer_find(head, shown, &len);
+	MUST(found == BEARER_FOUND ? len > 0 && len <= sizeof shown && memchr(shown, '\0', len) == NULL
+	                           : len == 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -37,6 +48,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		                                  head.websocket_key,
 		                                  head.websocket_version,
 		                                  head.websocket_protocol};
+		check_bearer(&head);
 		MUST(head.size >= 16 && head.size <= n && head.size <= HTTP_HEAD_MAX);
 		MUST(memcmp(bytes + head.size - 4, "\r\n\r\n", 4) == 0);
 		for (size_t i = 0; i < sizeof spans / sizeof *spans; i++)

@@ -305,16 +305,21 @@ def test_history_is_off(brokers):
 
 # messages that are accepted before they are delivered
 
+def unreleased(chat, where):
+    """An author of QoS 2 whose message has been accepted, and the id that awaits its PUBREL."""
+    author, mid = chat.mqtt(A), struct.pack("!H", 77)
+    author.packet(PUBLISH, 4, string(author.send_topic(**where)) + mid + write_properties({}) + b'{"message":"late"}')
+    assert author._wait(PUBREC, mid) is not None
+    return author, mid
+
+
 @pytest.mark.parametrize("way", ["room", "direct"])
 def test_a_message_released_late_comes_once(chat, way):
     """QoS 2: accepted at PUBLISH, delivered at PUBREL, which is where it is in the order from then on."""
     where = {"to": B} if way == "direct" else {}
     place = INBOX if where else "general"
     first = say(chat, ["start"])[0]
-    author = chat.mqtt(A)
-    mid = struct.pack("!H", 77)
-    author.packet(PUBLISH, 4, string(author.send_topic(**where)) + mid + write_properties({}) + b'{"message":"late"}')
-    assert author._wait(PUBREC, mid) is not None
+    author, mid = unreleased(chat, where)
     middle = say(chat, ["middle"], user=C, **where)[0]
     wait_stored(chat, middle["id"])
     early = back(chat, first)
@@ -340,10 +345,7 @@ def test_a_message_whose_release_the_broker_has_forgotten(brokers, way):
     chat.allow(".*")
     where = {"to": B} if way == "direct" else {}
     place = INBOX if where else "general"
-    author = chat.mqtt(A)
-    mid = struct.pack("!H", 77)
-    author.packet(PUBLISH, 4, string(author.send_topic(**where)) + mid + write_properties({}) + b'{"message":"late"}')
-    assert author._wait(PUBREC, mid) is not None
+    author, mid = unreleased(chat, where)
     middle = say(chat, ["middle"], user=C, **where)[0]
     wait_stored(chat, middle["id"])
     chat.kill()

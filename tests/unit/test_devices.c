@@ -4,19 +4,9 @@
 #include "bridge/devices.h"
 
 #include "tests/unit/counted.h"
-#include "tests/unit/guarded.h"
+#include "tests/unit/person.h"
 
 #include <stdio.h>
-
-static struct identity person(unsigned n)
-{
-	struct identity who;
-	char text[64];
-	int len = snprintf(text, sizeof(text), "u%u@example.com", n);
-
-	assert_true(identity_parse(text, (size_t)len, &who));
-	return who;
-}
 
 static void a_person_has_so_many(void **state)
 {
@@ -28,13 +18,13 @@ static void a_person_has_so_many(void **state)
 	(void)state;
 	for (n = 0; n < DEVICES_MAX; n++) {
 		(void)snprintf(id, sizeof(id), "ws-%u", n);
-		assert_int_equal(devices_enter(&d, &who, id, 0, 1000000), DEVICES_ENTERED);
+		assert_int_equal(devices_enter(&d, &who, id, 0, 1000000), DEVICES_FINE);
 	}
-	assert_int_equal(devices_enter(&d, &who, "ws-0", 0, 1000000), DEVICES_ENTERED);
+	assert_int_equal(devices_enter(&d, &who, "ws-0", 0, 1000000), DEVICES_FINE);
 	assert_int_equal(devices_enter(&d, &who, "ws-more", 0, 1000000), DEVICES_TOO_MANY);
 	devices_leave(&d, &who, "ws-0", 1000, 500);
 	assert_int_equal(devices_enter(&d, &who, "ws-more", 1499, 1000000), DEVICES_TOO_MANY);
-	assert_int_equal(devices_enter(&d, &who, "ws-more", 1500, 1000000), DEVICES_ENTERED);
+	assert_int_equal(devices_enter(&d, &who, "ws-more", 1500, 1000000), DEVICES_FINE);
 	devices_clear(&d);
 }
 
@@ -51,14 +41,14 @@ static void who_is_away_for_too_long_is_forgotten(void **state)
 	for (n = 0; n < 2000; n++) {
 		struct identity who = person(n);
 
-		assert_int_equal(devices_enter(&d, &who, "ws-stays", now, 1000000), DEVICES_ENTERED);
+		assert_int_equal(devices_enter(&d, &who, "ws-stays", now, 1000000), DEVICES_FINE);
 	}
 	before = held;
 	for (second = 0; second < 120; second++, now += 1000) {
 		for (unsigned i = 0; i < 500; i++, n++) {
 			struct identity who = person(n);
 
-			assert_int_equal(devices_enter(&d, &who, "ws-goes", now, 1000000), DEVICES_ENTERED);
+			assert_int_equal(devices_enter(&d, &who, "ws-goes", now, 1000000), DEVICES_FINE);
 			devices_leave(&d, &who, "ws-goes", now, 1000);
 		}
 		devices_tidy(&d, now);

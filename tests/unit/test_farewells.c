@@ -3,7 +3,7 @@
  */
 #include "plugin/farewells.h"
 
-#include "tests/unit/guarded.h"
+#include "tests/unit/person.h"
 
 #include "plugin/compat.h"
 #include "plugin/options.h"
@@ -57,16 +57,6 @@ static int tear_down(void **state)
 	(void)state;
 	farewells_stop();
 	return 0;
-}
-
-static struct identity person(unsigned n)
-{
-	struct identity who;
-	char text[64];
-	int len = snprintf(text, sizeof(text), "u%u@example.com", n);
-
-	assert_true(identity_parse(text, (size_t)len, &who));
-	return who;
 }
 
 static void add(unsigned n, uint64_t now_ms)

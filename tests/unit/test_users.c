@@ -4,7 +4,7 @@
 #include "plugin/users.h"
 
 #include "tests/unit/counted.h"
-#include "tests/unit/guarded.h"
+#include "tests/unit/person.h"
 
 #include "plugin/clock.h"
 #include "plugin/compat.h"
@@ -57,16 +57,6 @@ static int tear_down(void **state)
 	(void)state;
 	users_stop();
 	return held == 0 ? 0 : -1;
-}
-
-static struct identity person(unsigned n)
-{
-	struct identity who;
-	char text[64];
-	int len = snprintf(text, sizeof(text), "u%u@example.com", n);
-
-	assert_true(identity_parse(text, (size_t)len, &who));
-	return who;
 }
 
 static struct user *enter(unsigned n)

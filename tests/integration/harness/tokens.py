@@ -9,12 +9,13 @@ Every token that was made is searched for in the broker's log when the broker ha
 
 import importlib.util
 import os
+import subprocess
 import time
 
 import jwt
 
 from .broker import REPO
-from .dialogue import FACTOR
+from .dialogue import ANY, FACTOR, MARKER, Closed
 from .history import with_history
 
 LEEWAY = 30     # seconds for which a token is good beyond its exp
@@ -98,3 +99,117 @@ def with_tokens(brokers, issuer=None, jwks=None, start=True, history=False, **op
     chat.secrets = Issuer.made
     return chat.start() if start else chat
 
+
+# --- in tests ---
+
+A, B, C = "alice@example.com", "bob@example.com", "carol@example.com"
+
+
+def session(chat, address, **more):
+    """In its rooms, with a token of ten minutes."""
+    return chat.ws(address, token=chat.issuer.token(address), **more)
+
+
+def member(chat, address, **more):
+    """The same over MQTT."""
+    return chat.mqtt(address, password=chat.issuer.token(address), **more)
+
+
+def near_its_end(chat, address, left=3, **more):
+    """A session that is told at once that its token ends, and is closed in so many seconds. Ready."""
+    one = chat.raw_ws(address, token=chat.issuer.ending(address, left), events="typing", **more)
+    one.expect_all({"type": "ready", "user": address}, EXPIRING)
+    return one
+
+
+def lets_in(chat, address, token):
+    """Whether a session with that token gets into its rooms."""
+    one = chat.raw_ws(address, token=token, events="typing")
+    first = one.next()
+    one.close()
+    if isinstance(first, Closed):
+        assert first.code == 4101, first
+        return False
+    assert first.get("type") in ("ready", "system"), first
+    return True
+
+
+EXPIRING = {"type": "system", "code": "token_expiring", "sender": "System", "message": ANY}
+
+
+def expect_refused(one):
+    end = one.expect_close(4101)
+    assert end.reason.startswith("token"), end
+    return end.reason
+
+
+def expect_expired(one):
+    end = one.expect_close(4002, timeout=8 * FACTOR)
+    assert end.reason == "token expired", end
+
+
+def expect_renewed(one, ref):
+    frame = one.expect(type="ack", ref=ref)
+    assert set(frame) == {"type", "ref"}, frame
+
+
+def talk(one, other):
+    """Both are there, in both directions."""
+    for author, reader in ((one, other), (other, one)):
+        author.send({"message": "from %s" % author.name})
+        reader.expect_message("from %s" % author.name, author.address)
+
+
+def by_query(chat, address, token, **more):
+    return chat.raw_ws(address, token=token, events="typing", **more)
+
+
+def by_header(chat, address, token, **more):
+    return chat.raw_ws(address, headers=[("Authorization", "Bearer " + token)], events="typing", **more)
+
+
+def by_subprotocol(chat, address, token, **more):
+    return chat.raw_ws(address, headers=[("Sec-WebSocket-Protocol", "bearer, " + token)], events="typing", **more)
+
+
+WAYS = [by_query, by_header, by_subprotocol]
+
+
+FAULTS = [
+    ("missing", lambda issuer: ""),
+    ("malformed", lambda issuer: "abc"),
+    ("malformed", lambda issuer: issuer.token(A).rsplit(".", 1)[0]),
+    ("bad_signature", lambda issuer: spoil(issuer.token(A))),
+    ("bad_signature", lambda issuer: Issuer(issuer.kind).token(A)),
+    ("algorithm_not_allowed", lambda issuer: unsigned(A)),
+    ("algorithm_not_allowed", lambda issuer: Issuer("HS256").token(A)),
+    ("unsupported", lambda issuer: issuer.token(A, header={"typ": "logout+jwt"})),
+    ("expired", lambda issuer: issuer.token(A, -LEEWAY - 1)),
+    ("not_yet_valid", lambda issuer: issuer.token(A, nbf=4102444800)),
+    ("missing_claim", lambda issuer: issuer.token(A, exp=None)),
+    ("missing_claim", lambda issuer: issuer.token(None)),
+    ("wrong_audience", lambda issuer: issuer.token(A, aud="wiki")),
+    ("not_an_address", lambda issuer: issuer.token("alice")),
+    ("unverified_address", lambda issuer: issuer.token(A, email_verified=False)),
+    ("another_address", lambda issuer: issuer.token(B)),
+]
+
+
+WORDS = {A: "rabbit", B: "p&ss=w+\u00f6r%d", "sensor": "rabbit"}
+
+
+def passwords(chat, **more):
+    """A password_file with these."""
+    path = chat.file("passwords", "")
+    for name, word in more.items():
+        subprocess.run(["mosquitto_passwd", "-b", path, name, word], check=True)
+    chat.lines.append("password_file " + path)
+
+
+def with_passwords(brokers, history=False, **options):
+    words = dict(WORDS, **{MARKER: "marker-secret"})
+    chat = with_history(brokers, start=False, history=history, auth="broker", **options)
+    passwords(chat, **words)
+    chat.password_of = words.get
+    chat.secrets = ["marker-secret", "p&ss=w", "rabbit-hole"]
+    return chat.start()
