@@ -44,6 +44,8 @@ bool outbox_push(struct outbox *o, struct chunk *c, uint32_t start, uint32_t end
 	}
 	if (o->count == o->cap && !grow(o))
 		return false;
+	if (o->count == 0)
+		o->begun = start;
 	*segment_at(o, o->count) = (struct segment){c, start, end};
 	o->count++;
 	o->bytes += end - start;
@@ -59,6 +61,36 @@ void outbox_clear(struct outbox *o)
 	memset(o, 0, sizeof *o);
 }
 
+static void drop_first(struct outbox *o)
+{
+	chunk_release(segment_at(o, 0)->chunk);
+	o->head = (o->head + 1) & (o->cap - 1);
+	o->count--;
+	if (o->count > 0)
+		o->begun = segment_at(o, 0)->start;
+}
+
+void outbox_cut(struct outbox *o)
+{
+	if (o->count == 0)
+		return;
+	struct segment *first = segment_at(o, 0);
+	uint32_t end = o->begun;
+	while (end < first->start) {
+		size_t len;
+		(void)chunk_frame_payload(first->chunk, end, &len, &end);
+	}
+	if (end == first->start) {
+		outbox_clear(o);
+		return;
+	}
+	for (uint32_t i = 1; i < o->count; i++)
+		chunk_release(segment_at(o, i)->chunk);
+	first->end = end;
+	o->count = 1;
+	o->bytes = end - first->start;
+}
+
 /* Takes n bytes off the front. */
 static void consume(struct outbox *o, uint32_t n)
 {
@@ -71,9 +103,7 @@ static void consume(struct outbox *o, uint32_t n)
 			return;
 		}
 		n -= len;
-		chunk_release(first->chunk);
-		o->head = (o->head + 1) & (o->cap - 1);
-		o->count--;
+		drop_first(o);
 	}
 }
 
@@ -124,6 +154,7 @@ enum outbox_result outbox_flush(struct outbox *o, struct lws *wsi)
 enum outbox_result outbox_write_through(struct outbox *o, struct lws *wsi, struct chunk *c, uint32_t start,
                                         uint32_t end)
 {
+	const uint32_t begun = start;
 	while (start < end) {
 		uint32_t n = end - start < OUTBOX_WRITE_MAX ? end - start : OUTBOX_WRITE_MAX;
 		enum outbox_result r = write_raw(wsi, c->bytes + start, n);
@@ -133,6 +164,7 @@ enum outbox_result outbox_write_through(struct outbox *o, struct lws *wsi, struc
 		if (r == OUTBOX_BLOCKED) {
 			if (start < end && !outbox_push(o, c, start, end))
 				return OUTBOX_BROKEN;
+			o->begun = begun;
 			return r;
 		}
 	}

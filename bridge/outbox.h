@@ -7,8 +7,8 @@
  * about the same for 200 bytes and for 4000, so writing frame by frame would be the limit.
  *
  * Writing goes through lws_write(LWS_WRITE_RAW), which sends ready-made frames as they
- * are. The rule that keeps frames whole: never write while libwebsockets still holds a
- * partial write of this connection.
+ * are. The rules that keep frames whole: every range pushed begins and ends with a frame, and nothing is
+ * written while libwebsockets still holds a partial write of this connection.
  *
  * Bounds: the owner refuses to push beyond outbox_bytes (plugin_opt_outbox_bytes).
  */
@@ -34,6 +34,7 @@ struct outbox {
 	struct segment *segments; /* ring of cap entries; NULL while empty */
 	uint32_t head, count, cap;
 	uint32_t bytes;
+	uint32_t begun; /* where the first range began before writes took bytes off it: a frame begins there */
 };
 
 enum outbox_result {
@@ -57,5 +58,9 @@ enum outbox_result outbox_write_through(struct outbox *o, struct lws *wsi, struc
 
 /* Drops what is there. */
 void outbox_clear(struct outbox *o);
+
+/* Drops what is there but the rest of a frame of which a write has taken the beginning: a close frame behind
+ * half a frame would be read as its other half. */
+void outbox_cut(struct outbox *o);
 
 #endif

@@ -227,7 +227,7 @@ void session_close(struct session *s, enum close_code code, const char *reason)
 	if (code == CLOSE_TOO_SLOW || code == CLOSE_GOING_AWAY) {
 		/* the reader would not take it; what is said before other ends still leaves */
 		session_hand_on(s);
-		outbox_clear(&s->outbox);
+		outbox_cut(&s->outbox);
 	}
 	if (!owes_publishes(s))
 		mqtt_link_close(&s->link);
