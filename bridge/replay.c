@@ -388,7 +388,7 @@ void replay_start(struct session *s)
 	}
 	for (uint32_t i = 0; i < s->room_count; i++)
 		add_place(p, s->rooms[i].room, VIEW_ROOM, s->rooms[i].room->name, s->own_rooms);
-	add_place(p, NULL, VIEW_MAILBOX, s->who->identity.text, true);
+	add_place(p, NULL, VIEW_MAILBOX, s->who->identity->text, true);
 	p->started = true;
 	ask(p);
 }

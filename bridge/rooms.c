@@ -269,7 +269,7 @@ static bool is_own_typing(const struct session *s, const char *payload, size_t l
 	while (json_reader_next(&reader, &member) == JSON_MEMBER)
 		if (json_span_equals(member.key, member.key_len, member.key_escaped, "sender"))
 			return json_span_equals(member.value, member.value_len, member.value_escaped,
-			                        s->who->identity.text);
+			                        s->who->identity->text);
 	return false;
 }
 

@@ -27,7 +27,7 @@ static bool place_device(struct session *s, bool enter)
 {
 	struct bridge *b = s->bridge;
 	uint32_t most = DEVICES_A_SESSION * b->settings.max_sessions;
-	switch ((enter ? devices_enter : devices_check)(&b->sessions.devices, &s->who->identity, s->client_id,
+	switch ((enter ? devices_enter : devices_check)(&b->sessions.devices, s->who->identity, s->client_id,
 	                                                b->loop.now_ms, most)) {
 	case DEVICES_FINE:
 		s->device_entered = enter;
@@ -158,7 +158,7 @@ bool session_admit(struct session *s)
 			return false;
 	}
 	s->admitted = true;
-	log_line(LOG_LEVEL_INFO, "session of %s opened from %s (%s)", s->who->identity.text,
+	log_line(LOG_LEVEL_INFO, "session of %s opened from %s (%s)", s->who->identity->text,
 	         s->password + s->password_len, s->client_id);
 	sessions_choose(all, s->who);
 	return true;
@@ -182,7 +182,7 @@ static void log_refused(const struct session *s, unsigned code, const char *reas
 {
 	static struct log_limit limits[COUNTERS]; /* by code */
 	log_limited(&limits[counter_of_close(code)], s->bridge->loop.now_ms, LOG_LEVEL_NOTICE,
-	            "a session of %s is refused: %u %s", s->who != NULL ? s->who->identity.text : "nobody", code,
+	            "a session of %s is refused: %u %s", s->who != NULL ? s->who->identity->text : "nobody", code,
 	            reason);
 }
 
@@ -195,7 +195,7 @@ static void note_end(struct session *s, unsigned code, const char *reason)
 		return;
 	}
 	log_line(LOG_LEVEL_INFO, "session of %s closed: %u %s (%s, %llu s, %u bytes unsent)",
-	         s->who != NULL ? s->who->identity.text : "nobody", code, reason,
+	         s->who != NULL ? s->who->identity->text : "nobody", code, reason,
 	         s->client_id[0] != '\0' ? s->client_id : "no client id",
 	         (unsigned long long)(s->bridge->loop.now_ms - s->opened_ms) / 1000, s->outbox.bytes);
 }
@@ -271,7 +271,7 @@ static void destroy(struct session *s)
 	outbox_clear(&s->early);
 	chunk_release(s->pongs);
 	if (s->device_entered && !device_lives_on(s))
-		devices_leave(&all->devices, &s->who->identity, s->client_id, s->bridge->loop.now_ms,
+		devices_leave(&all->devices, s->who->identity, s->client_id, s->bridge->loop.now_ms,
 		              (uint64_t)s->bridge->settings.session_expiry_s * 1000);
 	sessions_remove_identity(s);
 	sessions_remove(all, s);

@@ -9,7 +9,8 @@
  *   <root>/users/<id>/presence      presence, retained        TOPIC_PRESENCE
  *   <root>/users/<id>/typing        typing events             TOPIC_USER_TYPING
  *   <root>/users/<id>/notices/<cid> acks and errors           TOPIC_NOTICES
- *   <root>/bridges/<cid>            what the plugin tells one bridge process    TOPIC_BRIDGE
+ *   <root>/bridges/<cid>            what the plugin tells one bridge process, or one of its sessions
+ *                                                             TOPIC_BRIDGE
  *   <root>/sync                     what bridges and their sessions ask the plugin    TOPIC_SYNC
  *
  * <id> and <cid> are topic levels: every byte outside A-Za-z0-9-_.~@ is

@@ -2,7 +2,7 @@
  * sync.h - what bridges and their sessions ask of the plugin, on <root>/sync.
  *
  * A question is a line of text, "<verb> <token>", the token 1 to 20 digits of the asker's choice that the
- * answer repeats. The answer goes to a session's own notices topic, or to <root>/bridges/<client id> for a
+ * answer repeats. The answer goes to where a session has its notices, or to <root>/bridges/<client id> for a
  * bridge's own connection, behind everything that the broker has already queued for the asker. It is text and
  * never begins with '{', by which a bridge tells it from what is meant for people.
  *

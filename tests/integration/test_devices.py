@@ -615,7 +615,7 @@ def test_a_device_that_is_away_is_away(chat):
 @pytest.mark.parametrize("fanout", ["shared", "session"])
 def test_a_slow_device(brokers, fanout):
     """What waits for it is safer at the broker: it is given as fast as it reads, and nobody waits for it."""
-    chat = brokers(options={"outbox_bytes": "64k", "outbox_seconds": "1s", "fanout": fanout})
+    chat = brokers(options={"outbox_bytes": "64k", "outbox_seconds": "10s", "fanout": fanout})
     slow = visit(chat, make=chat.raw_ws, receive_buffer=4096)
     other = visit(chat, device="laptop")
     alice, text, count = chat.mqtt(A), "😀" * 3900, 350
