@@ -33,6 +33,7 @@ class Target:
     variant: str = "ours"
     by: str = ""         # variant to divide by …
     by_metric: str = ""  # … where another metric than the same
+    broker: str = ""     # only where ours ran in a mosquitto of this release
 
     def met(self, value):
         return (self.at_least is None or value >= self.at_least) and (self.at_most is None or value <= self.at_most)
@@ -45,7 +46,7 @@ class Scenario:
     variants: tuple
     load: dict
     targets: tuple = ()
-    metrics: tuple = ("deliveries", "p50", "p99", "cpu")
+    metrics: tuple = ("deliveries", "p50", "p99", "cpu", "cost")
     rounds: int = 5
     pair: bool = False   # a pair of MQTT clients is measured without and with the load
     axis: str = ""       # growth: what x is
@@ -91,23 +92,24 @@ TABLE = (
         (Target("p50 at most 2 ms", "p50", at_most=2000),
          Target("p99 at most 6 ms", "p99", at_most=6000),
          Target("at most 0.75 core of bridge + broker", "cpu", at_most=0.75)),
-        ("deliveries", "p50", "p99", "cpu", "delay")),
+        ("deliveries", "p50", "p99", "cpu", "cost", "delay")),
     Scenario(
         "d4", "200 sessions, all sending, 4000 messages/s in, 800 k/s out", servers("ours", "bun", "ideal"),
         everybody(200, 4000),
         (Target("kept up with: at least 0.99 of 796 k deliveries/s", "deliveries", at_least=0.99 * 4000 * 199),
          Target("p50 at most 4 ms", "p50", at_most=4000)),
-        ("deliveries", "p50", "p99", "cpu", "delay")),
+        ("deliveries", "p50", "p99", "cpu", "cost", "delay")),
     Scenario(
         "a", "100 sessions, all sending, 500 messages/s in", servers("ours", "ideal", "mosquitto", "ws"),
         everybody(100, 500),
         (Target("p50 within 1.15 of the minimal C server", "p50", at_most=1.15, by="ideal"),
          Target("p99 within 1.3 of it", "p99", at_most=1.3, by="ideal")),
-        ("deliveries", "p50", "p99", "cpu", "delay")),
+        ("deliveries", "p50", "p99", "cpu", "cost", "delay")),
     Scenario(
         "c", "5000 connects, then nothing", servers("ours", "mosquitto", "ws", "bun"), idle(5000, 1),
         (Target("at least 10 k connects/s", "connects", at_least=10e3),
-         Target("at most 7 KB a session with mosquitto 2.0, 11 KB with 2.1", "memory", at_most=7 * 1024)),
+         Target("at most 7 KB a session", "memory", at_most=7 * 1024, broker="2.0"),
+         Target("at most 11 KB a session", "memory", at_most=11 * 1024, broker="2.1")),
         ("connects", "memory", "peak")),
     # Long enough for one ping (plugin_opt_ping_interval, 25 s) of each session.
     Scenario(
@@ -125,7 +127,7 @@ TABLE = (
 )
 
 
-def growth(name, title, axis, load, points, metrics=("deliveries", "p50", "p99", "cpu")):
+def growth(name, title, axis, load, points, metrics=("deliveries", "p50", "p99", "cpu", "cost")):
     """points: x → (load, options)"""
     variants = tuple(Variant("ours", "%g" % x, *settings, x=x) for x, settings in points.items())
     return Scenario(name, title, variants, load, (), metrics, rounds=2, axis=axis)
@@ -141,7 +143,7 @@ GROWTH = (
     growth("g-bridges", "b with more bridges", "bridges", B, {n: ({}, {"bridges": n}) for n in (1, 2, 3, 4)}),
     growth("g-size", "b with longer texts", "bytes of a text", B,
            {n: ({"size": n}, {"max_message_chars": 65000}) for n in (16, 64, 256, 1024, 4096, 16384)},
-           ("deliveries", "megabytes", "p50", "p99", "cpu")),
+           ("deliveries", "megabytes", "p50", "p99", "cpu", "cost")),
 )
 
 ALL = {scenario.name: scenario for scenario in TABLE + GROWTH}

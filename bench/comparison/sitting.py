@@ -54,8 +54,11 @@ def metrics_of(result):
         "trouble": sum(result[name] for name in ("lost", "doubled", "disordered", "errors", "closed", "unsent", "stalls")),
     }
     if result["authors"] > 0:
-        found.update(deliveries=result["deliveries_per_second"], megabytes=result["bytes_per_second"] / 1e6,
-                     p50=result["latency_us"]["p50"], p99=result["latency_us"]["p99"])
+        found.update(deliveries=result["deliveries_per_second"], megabytes=result["bytes_per_second"] / 1e6)
+        if result["latency_us"]["count"] > 0:
+            found.update(p50=result["latency_us"]["p50"], p99=result["latency_us"]["p99"])
+        if found["deliveries"] > 0:
+            found["cost"] = found["cpu"] * 1e6 / found["deliveries"]
     if result["rate"] > 0:
         found["delay"] = result["send_delay_us"]["p99"]
     return found
@@ -154,12 +157,15 @@ class Sitting:
         record = {}
         with servers.ALL[variant.server](self.build, **settings) as server:
             load = self.load(scenario, variant)
-            if scenario.pair:
-                result, pair = self.with_pair(server, {**load, "seconds": max(load["seconds"], PAIR_SECONDS + 2)})
-                record["pair"] = pair
-            else:
-                command, limit = self.chat_load(server, load)
-                result = run_json(command, limit)
+            try:
+                if scenario.pair:
+                    result, pair = self.with_pair(server, {**load, "seconds": max(load["seconds"], PAIR_SECONDS + 2)})
+                    record["pair"] = pair
+                else:
+                    command, limit = self.chat_load(server, load)
+                    result = run_json(command, limit)
+            except Failed as reason:
+                raise Failed("%s; the server's log ends: %s" % (reason, server.log()[-500:].strip())) from None
         metrics = metrics_of(result)
         if scenario.pair:
             for when in ("alone", "during"):
@@ -178,7 +184,7 @@ class Sitting:
 
     def one(self, scenario, variant, n):
         record = {"kind": "run", "sitting": self.id, "scenario": scenario.name, "variant": variant.name,
-                  "server": variant.server, "round": n, "x": variant.x}
+                  "server": variant.server, "round": n}
         if variant.server in self.missing:
             return
         began = time.monotonic()
