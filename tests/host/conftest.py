@@ -8,7 +8,12 @@ import pytest
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "integration")]
 
-from harness.broker import MOSQUITTO, PLUGIN  # noqa: E402  the path comes first
+import dialogues_access  # noqa: E402, F401  the path comes first; they register themselves
+import dialogues_connect  # noqa: E402, F401
+import dialogues_malformed  # noqa: E402, F401
+import dialogues_messages  # noqa: E402, F401
+import dialogues_subscribe  # noqa: E402, F401
+from harness.broker import MOSQUITTO, PLUGIN  # noqa: E402
 from stage import CONFIGS, Host  # noqa: E402
 
 SHOWN = 20000  # characters of a log in the report of a failure

@@ -80,6 +80,15 @@ class Host(Broker):
         # They are refused on purpose here, and mosquitto says so.
         self.allow("protocol error", "Outgoing messages are being dropped")
 
+    def can_switch(self):
+        """Prepares for a start with or without the plugin, whichever it was made for."""
+        self.options["bridge_program"] = self.bridge_program()
+        return self
+
+    def switch(self, loaded):
+        """Takes effect at the next start."""
+        self.loaded = self.bridge = loaded
+
     def write_accounts(self, accounts):
         with open(self.paths["passwords"], "w") as f:
             f.write("".join("%s:%s\n" % one for one in accounts))

@@ -2,11 +2,6 @@
 
 import pytest
 
-import dialogues_access  # noqa: F401  they register themselves
-import dialogues_connect  # noqa: F401
-import dialogues_malformed  # noqa: F401
-import dialogues_messages  # noqa: F401
-import dialogues_subscribe  # noqa: F401
 from stage import at_once, compare, perform, registered
 
 # An address as a user name is what the chat knows people by; to others' topics it makes no difference.
