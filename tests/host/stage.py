@@ -24,6 +24,7 @@ RULES = """\
 topic readwrite open/#
 topic read news/#
 user alice
+topic readwrite open/#
 topic readwrite own/alice/#
 topic deny own/alice/secret
 user bob@example.com
@@ -35,7 +36,7 @@ pattern readwrite byid/%c/#
 ACCOUNTS = (("alice", "rabbit"), ("bob@example.com", "builder"), ("carol", "c a r o l"))
 
 CONFIGS = {
-    "open": Config(["allow_anonymous true"]),
+    "open": Config(["allow_anonymous true", "sys_interval 1"]),
     "narrow": Config(
         ["allow_anonymous true", "max_inflight_messages 2", "max_queued_messages 3", "allow_zero_length_clientid false",
          "max_keepalive 20", "queue_qos0_messages true", "upgrade_outgoing_qos true", "message_size_limit 3000"],

@@ -58,7 +58,7 @@ def people(t, round):
         a = t.client("%s %d" % (who, round), user=name, password=password, **({"client_id": client_id} if client_id else {}))
         if a.refused:
             continue
-        a.subscribe(("hers/#", 1)).subscribe(("by/+/x", 1), ("hers/x", 2)).subscribe(("$share/g/hers/x", 1)).subscribe(("#", 1)).subscribe(
+        a.subscribe(("hers/#", 1)).subscribe(("by/+/x", 1), ("hers/x", 2)).subscribe(("$share/g/hers/x", 1)).subscribe(("#", 0)).subscribe(
             (CONTROL + "/response", 1), ("$SYS/broker/version", 0))
         for topic in ("hers/x", "hers/not", "by/alice/x", "by/bob@example.com/x", "elsewhere/x", "chats/x", CONTROL):
             a.publish(topic, "%s" % who, qos=1)

@@ -180,6 +180,10 @@ def test_log_lines_of_others(hosts, config):
     def run(host):
         for one in cases:
             perform(host, one)
+        # The broker has noticed the end of each connection of the last one.
+        here = set(re.findall(r" as (%s\S+) \(" % Stage(0, cases[-1].name).prefix, host.log()))
+        for name in here:
+            host.wait_log(r"^\d+: Client %s (closed|disconnected)" % re.escape(name))
         return log_lines(host)
 
     without, loaded = at_once(*[lambda host=host: run(host) for host in pair])
