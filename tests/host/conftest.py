@@ -1,5 +1,6 @@
 """Pairs of brokers by configuration, started when a dialogue first wants them and kept for the rest of the run."""
 
+import importlib
 import os
 import sys
 
@@ -8,13 +9,11 @@ import pytest
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "integration")]
 
-import dialogues_access  # noqa: E402, F401  the path comes first; they register themselves
-import dialogues_connect  # noqa: E402, F401
-import dialogues_malformed  # noqa: E402, F401
-import dialogues_messages  # noqa: E402, F401
-import dialogues_subscribe  # noqa: E402, F401
-from harness.broker import MOSQUITTO, PLUGIN  # noqa: E402
+from harness.broker import MOSQUITTO, PLUGIN  # noqa: E402  the path comes first
 from stage import CONFIGS, Host  # noqa: E402
+
+for _name in ("connect", "messages", "subscribe", "malformed", "access"):
+    importlib.import_module("dialogues_" + _name)  # they register themselves
 
 SHOWN = 20000  # characters of a log in the report of a failure
 

@@ -1,6 +1,6 @@
 /*
- * stamp_plugin.c - somebody else's plugin for test_plugins.py: it has neither access rules nor logins, and puts a
- * mark behind each payload on stamped/#.
+ * stamp_plugin.c - somebody else's plugin for test_plugins.py: it has neither access rules nor logins, and
+ * puts a mark behind each payload on stamped/#.
  */
 #include "compat.h"
 
@@ -41,8 +41,8 @@ EXPORT int mosquitto_plugin_version(int count, const int *versions)
 	return -1;
 }
 
-EXPORT int mosquitto_plugin_init(mosquitto_plugin_id_t *identifier, void **userdata, struct mosquitto_opt *options,
-                                 int option_count)
+EXPORT int mosquitto_plugin_init(mosquitto_plugin_id_t *identifier, void **userdata,
+                                 struct mosquitto_opt *options, int option_count)
 {
 	(void)options;
 	(void)option_count;

@@ -7,7 +7,7 @@ import pytest
 
 from harness.broker import REPO, mosquitto_version
 from differences import DIFFERENCES
-from stage import CONFIGS, Dialogue, at_once, compare, perform, registered
+from stage import Dialogue, at_once, compare, perform, registered
 
 
 @pytest.mark.parametrize("one", DIFFERENCES, ids=lambda one: one.name)

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from harness.broker import MOSQUITTO
-from stage import ACCOUNTS, CONFIGS, RULES, Config, Stage, at_once, compare, perform, registered
+from stage import CONFIGS, RULES, Config, Stage, at_once, compare, perform, registered
 
 PERSISTENT = Config(["allow_anonymous true", "persistence true", "persistence_location {folder}/", "queue_qos0_messages true",
                      "autosave_interval 1800", "retain_available true"])
