@@ -5,7 +5,6 @@ the transcripts have to match on one side and not on the other. Lines that match
 """
 
 import collections
-import re
 
 Difference = collections.namedtuple("Difference", "name why call without loaded only", defaults=(None,))
 
@@ -42,12 +41,12 @@ def control(t):
 
 def counts(t):
     """The bridge's connection and its subscriptions are counted like any client's."""
-    a = t.client("a").subscribe(("$SYS/broker/clients/connected", 0), ("$SYS/broker/subscriptions/count", 0))
-    last = {}
-    # They are zero until the broker has counted for the first time.
-    while not (len(last) == 2 and all(int(re.sub(r"\D", "", n)) for n in last.values())):
-        a.next()
-        last = {line.split(" ")[1]: line.split(" ")[-1] for line in a.lines if line.startswith("PUBLISH")}
+    a = t.client("a").subscribe(("$SYS/broker/clients/connected", 0), ("$SYS/broker/subscriptions/count", 0), ("$SYS/broker/uptime", 0))
+    # The first one may be retained, and the next may have been on its way; with the third we are counted.
+    while sum("uptime" in line for line in a.lines) < 4 and a.next():
+        pass
+    a.settle()
+    last = {line.split(" ")[1]: line.split(" ")[-1] for line in a.lines if line.startswith("PUBLISH") and "uptime" not in line}
     a.lines[:] = ["count %s %s" % one for one in sorted(last.items())]
 
 

@@ -54,6 +54,7 @@ def traffic(ends):
                 one.publish(topic, "%s %s %d" % (one.name, topic, qos), qos=qos, properties=properties if qos else None)
                 ends.settle()  # one at a time, so that both directions keep one order
     w.publish("both/kept", "kept here", qos=1, retain=True)
+    ends.settle()
     v.publish("in/kept", "kept there", qos=1, retain=True)
     ends.settle(here, there)
     for stage, topics in ((ends.here, ("both/kept", "in/kept")), (ends.there, ("both/kept", "in/kept"))):
