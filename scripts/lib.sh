@@ -146,47 +146,6 @@ node_modules() {
 	cp "$folder"/package.json "$folder"/package-lock.json "$folder/installed/"
 }
 
-# debian_mirror: where this machine's apt has Debian's main archive from.
-debian_mirror() {
-	local uri
-	# shellcheck disable=SC2016
-	uri=$(apt-get indextargets --format '$(ORIGIN)|$(LABEL)|$(COMPONENT)|$(REPO_URI)' 'Created-By: Packages' |
-		awk -F '|' '$1 == "Debian" && $2 == "Debian" && $3 == "main" { print $4; exit }')
-	[ -n "$uri" ] || die "apt knows no Debian archive (apt-get update?); name one in CHAT_MATRIX_MIRROR"
-	printf '%s\n' "$uri"
-}
-
-# make_root RELEASE ROOT: a minimal Debian, complete or not there at all. Its log is ROOT.log. The archive is the one of
-# CHAT_MATRIX_MIRROR, else apt's.
-make_root() {
-	local release=$1 root=$2 script=/usr/share/debootstrap/scripts/$1 archive
-	archive=${CHAT_MATRIX_MIRROR:-$(debian_mirror)} || return 1
-	# A release younger than this machine's debootstrap is installed like its parent.
-	[ -e "$script" ] || script=/usr/share/debootstrap/scripts/sid
-	rm -rf "$root.partial"
-	mkdir -p "${root%/*}"
-	if ! debootstrap --variant=minbase "$release" "$root.partial" "$archive" "$script" >"$root.log" 2>&1; then
-		tail -n 20 "$root.log"
-		rm -rf "$root.partial"
-		return 1
-	fi
-	mv "$root.partial" "$root"
-}
-
-# settle_root ROOT: apt there as on this machine, and no package starts a service.
-settle_root() {
-	local root=$1 file
-	for file in /etc/apt/apt.conf /etc/apt/apt.conf.d/*; do
-		if [ -f "$file" ] && grep -qi proxy "$file"; then
-			cp "$file" "$root/etc/apt/apt.conf.d/" || return 1
-		fi
-	done
-	# The lists of testing expire within days, and a mirror that lags is good enough here. Signatures are checked.
-	echo 'Acquire::Check-Valid-Until "false";' >"$root/etc/apt/apt.conf.d/90mosquitto-chat" || return 1
-	printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d" || return 1
-	chmod 755 "$root/usr/sbin/policy-rc.d" || return 1
-}
-
 # sources: our C files, one a line.
 sources() {
 	(
