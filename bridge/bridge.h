@@ -11,6 +11,7 @@
 #include "bridge/history_reader.h"
 #include "bridge/loop.h"
 #include "bridge/mqtt_link.h"
+#include "bridge/reports.h"
 #include "bridge/rooms.h"
 #include "bridge/roster.h"
 #include "bridge/server.h"
@@ -24,11 +25,13 @@
 struct bridge {
 	struct bridge_settings settings;
 	struct cidr_list proxies; /* what settings.trusted_proxies says */
+	struct cidr_list metrics_allow;
 	struct loop loop;
 	struct mqtt_links links;
 	struct rooms rooms;
 	struct sync sync;
 	struct roster roster;
+	struct reports reports;
 	struct sync_part orders; /* of session_orders.c */
 	struct sessions sessions;
 	struct tunnels tunnels;

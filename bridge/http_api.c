@@ -75,6 +75,7 @@ static const struct {
     {"/rooms/", false, http_history_room},
     {"/messages/", false, http_history_pair},
     {"/users", true, get_users},
+    {"/metrics", true, reports_get_metrics},
 };
 
 bool http_api_handle(struct http_exchange *x)

@@ -227,7 +227,10 @@ void session_close(struct session *s, enum close_code code, const char *reason)
 	if (code == CLOSE_TOO_SLOW || code == CLOSE_GOING_AWAY) {
 		/* the reader would not take it; what is said before other ends still leaves */
 		session_hand_on(s);
+		uint32_t frames = outbox_frames(&s->outbox);
 		outbox_cut(&s->outbox);
+		count_more(code == CLOSE_TOO_SLOW ? COUNTER_UNDELIVERED_SLOW : COUNTER_UNDELIVERED_GONE,
+		           frames - outbox_frames(&s->outbox));
 	}
 	if (!owes_publishes(s))
 		mqtt_link_close(&s->link);
@@ -299,6 +302,7 @@ static bool close_websocket(struct session *s)
 			return false;
 	}
 	s->state = SESSION_GONE;
+	count_more(COUNTER_UNDELIVERED_GONE, outbox_frames(&s->outbox));
 	outbox_clear(&s->outbox);
 	bool rx_stopped = s->rx_stopped;
 	s->rx_stopped = false;
@@ -337,6 +341,7 @@ static void stop_sending(struct session *s, unsigned code, const char *reason)
 	s->state = SESSION_GONE;
 	uncount(s);
 	session_hand_on(s);
+	count_more(COUNTER_UNDELIVERED_GONE, outbox_frames(&s->outbox));
 	outbox_clear(&s->outbox);
 	put_on_closing_list(s, s->bridge->loop.now_ms + LINGER_MS);
 }
@@ -439,6 +444,7 @@ static void on_tick(uv_timer_t *timer)
 	struct bridge *b = all->bridge;
 	b->loop.now_ms = loop_now_ns() / 1000000u;
 	rooms_tick(&b->rooms);
+	reports_tick(&b->reports);
 	if (b->loop.now_ms - all->devices_tidied_ms >= DEVICES_TIDY_MS) {
 		all->devices_tidied_ms = b->loop.now_ms;
 		devices_tidy(&all->devices, b->loop.now_ms);
