@@ -8,6 +8,7 @@
 #define CHAT_BRIDGE_BRIDGE_H
 
 #include "bridge/acceptor.h"
+#include "bridge/health.h"
 #include "bridge/history_reader.h"
 #include "bridge/loop.h"
 #include "bridge/mqtt_link.h"
@@ -32,6 +33,7 @@ struct bridge {
 	struct sync sync;
 	struct roster roster;
 	struct reports reports;
+	struct health health;
 	struct sync_part orders; /* of session_orders.c */
 	struct sessions sessions;
 	struct tunnels tunnels;

@@ -2,7 +2,7 @@
  * http_api.h - plain HTTP requests: which of them gets which answer.
  *
  *   GET /, /app.js, …          the page (web_files.h), with an ETag; 304 to who has it already
- *   GET /health    200 {"status":"ok"} while the bridge has its connection to the broker, else 503
+ *   GET /health, /ready    does a message come round; may sessions come (health.h)
  *   GET /users     who is connected: [{"user":U,"status":"online","since":T},…] by address; 503 until
  *                  that is known
  *   GET /rooms/…, /messages/…    history (http_history.h)

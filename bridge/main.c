@@ -223,6 +223,7 @@ static bool start(struct bridge *b)
 	sync_start(&b->sync, b);
 	session_orders_start(b);
 	reports_start(&b->reports, b);
+	health_start(&b->health, b);
 	const struct sockaddr_un *broker = sandbox_address(b->settings.broker_socket);
 	if (broker == NULL || !load_certificate(&b->settings) || !loop_start(&b->loop, on_round, b) ||
 	    !mqtt_links_start(&b->links, &b->loop, broker, b->settings.credential, identify) ||

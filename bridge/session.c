@@ -445,6 +445,7 @@ static void on_tick(uv_timer_t *timer)
 	b->loop.now_ms = loop_now_ns() / 1000000u;
 	rooms_tick(&b->rooms);
 	reports_tick(&b->reports);
+	health_tick(&b->health);
 	if (b->loop.now_ms - all->devices_tidied_ms >= DEVICES_TIDY_MS) {
 		all->devices_tidied_ms = b->loop.now_ms;
 		devices_tidy(&all->devices, b->loop.now_ms);

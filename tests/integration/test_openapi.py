@@ -31,6 +31,7 @@ REAL = {
     "/rooms/{room}/messages": "/rooms/general/messages",
     "/messages/{pair}": "/messages/%s_%s" % (A, B),
     "/health": "/health",
+    "/ready": "/ready",
     "/metrics": "/metrics",
     "/ws/{email}": "/ws/" + A,
     "/mqtt": "/mqtt",
