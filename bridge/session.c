@@ -2,6 +2,7 @@
 #include "bridge/bridge.h"
 #include "bridge/counters.h"
 #include "bridge/log.h"
+#include "common/log_object.h"
 
 #include <libwebsockets.h>
 #include <stdlib.h>
@@ -158,8 +159,14 @@ bool session_admit(struct session *s)
 			return false;
 	}
 	s->admitted = true;
-	log_line(LOG_LEVEL_INFO, "session of %s opened from %s (%s)", s->who->identity->text,
-	         s->password + s->password_len, s->client_id);
+	const char *address = s->password + s->password_len;
+	struct log_fields fields = {0};
+	log_field_text(&fields, "event", "session_opened");
+	log_field_text(&fields, "user", s->who->identity->text);
+	log_field_text(&fields, "address", address);
+	log_field_text(&fields, "client", s->client_id);
+	log_event(LOG_LEVEL_INFO, &fields, "session of %s opened from %s (%s)", s->who->identity->text, address,
+	          s->client_id);
 	sessions_choose(all, s->who);
 	return true;
 }
@@ -194,10 +201,18 @@ static void note_end(struct session *s, unsigned code, const char *reason)
 		log_refused(s, code, reason);
 		return;
 	}
-	log_line(LOG_LEVEL_INFO, "session of %s closed: %u %s (%s, %llu s, %u bytes unsent)",
-	         s->who != NULL ? s->who->identity->text : "nobody", code, reason,
-	         s->client_id[0] != '\0' ? s->client_id : "no client id",
-	         (unsigned long long)(s->bridge->loop.now_ms - s->opened_ms) / 1000, s->outbox.bytes);
+	uint64_t ms = s->bridge->loop.now_ms - s->opened_ms;
+	struct log_fields fields = {0};
+	log_field_text(&fields, "event", "session_closed");
+	log_field_number(&fields, "code", code);
+	log_field_text(&fields, "reason", reason);
+	log_field_text(&fields, "user", s->who->identity->text);
+	log_field_text(&fields, "client", s->client_id);
+	log_field_number(&fields, "milliseconds", ms);
+	log_field_number(&fields, "bytes_unsent", s->outbox.bytes);
+	log_event(LOG_LEVEL_INFO, &fields, "session of %s closed: %u %s (%s, %llu s, %u bytes unsent)",
+	          s->who->identity->text, code, reason, s->client_id, (unsigned long long)ms / 1000,
+	          s->outbox.bytes);
 }
 
 /* Is there something of the client's that the broker has not confirmed? */

@@ -405,6 +405,14 @@ static const char *read_metrics(const char *v, struct options *o)
 	return NULL;
 }
 
+static const char *read_log_format(const char *v, struct options *o)
+{
+	if (strcmp(v, "text") != 0 && strcmp(v, "json") != 0)
+		return "`text` or `json` is expected";
+	o->log_json = strcmp(v, "json") == 0;
+	return NULL;
+}
+
 static const char *read_web_root(const char *v, struct options *o)
 {
 	o->web_off = strcmp(v, "off") == 0;
@@ -485,6 +493,7 @@ const struct option_reader option_readers[] = {
     {"history_sync", read_history_sync},
     {"history_queue_bytes", read_history_queue_bytes},
     {"web_root", read_web_root},
+    {"log_format", read_log_format},
     {"metrics", read_metrics},
     {"metrics_allow", read_metrics_allow},
     {"tls_cert_file", read_tls_cert_file},

@@ -40,6 +40,7 @@ struct options {
 	bool mqtt;    /* the bridges tunnel MQTT over WebSocket */
 	bool sandbox; /* of the bridges */
 	bool metrics;
+	bool log_json;                       /* lines of the log are objects */
 	char metrics_allow[PROXIES_MAX + 1]; /* a list as of cidr.h, or "": this machine alone */
 	enum other_topics other_topics;
 	enum auth_mode auth;

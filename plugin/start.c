@@ -303,6 +303,7 @@ bool start_all(const struct mosquitto_opt *options, int count)
 		log_fault(&fault, config, MOSQ_LOG_ERR);
 		goto out;
 	}
+	log_use_json(live_options()->log_json);
 	ok = check_host(host) && check_config(config, live_options()) && find_web_root(host->plugin_path, config);
 	if (!ok)
 		goto out;
