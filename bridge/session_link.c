@@ -148,6 +148,7 @@ static bool check_own_seq(struct session *s, struct membership *m, uint64_t seq)
 		uint64_t missing = seq - m->seq - 1;
 		static struct log_limit limit;
 		count_more(COUNTER_DROP_LOST, missing);
+		count_more(COUNTER_UNDELIVERED_LOST, missing);
 		log_limited(&limit, s->bridge->loop.now_ms, LOG_LEVEL_ERROR,
 		            "room %s: %llu messages for %s were lost between broker and bridge", m->room->name,
 		            (unsigned long long)missing, s->who->identity->text);
@@ -189,6 +190,7 @@ static void on_message(struct session *s, const struct topic *topic, const struc
 	if (to == NULL)
 		return;
 	s->bridge->rooms.deliveries++;
+	count(COUNTER_DELIVERED_DIRECT);
 	struct chunk *c = make_frame(to, p);
 	if (c != NULL)
 		session_deliver(to, room, c, 0, c->len, marks.late);

@@ -7,9 +7,11 @@
 #include "clock.h"
 #include "common/settings.h"
 #include "compat.h"
+#include "counters.h"
 #include "device_key.h"
 #include "listeners.h"
 #include "log.h"
+#include "node_metrics.h"
 #include "options.h"
 
 #include <errno.h>
@@ -152,6 +154,8 @@ static char *settings_line(size_t index)
 	s->mqtt = o->mqtt;
 	s->logins = o->auth != AUTH_NONE;
 	s->sandbox = o->sandbox;
+	s->metrics = o->metrics;
+	memcpy(s->metrics_allow, o->metrics_allow, sizeof(s->metrics_allow));
 	s->language = o->language;
 	memcpy(s->system_sender, o->system_sender, sizeof(s->system_sender));
 	memcpy(s->allowed_origins, o->allowed_origins, sizeof(s->allowed_origins));
@@ -278,6 +282,8 @@ static void bury(struct bridge *b)
 	bridge_log_pass(&b->log, name_of(b, name));
 	bridge_log_close(&b->log, name_of(b, name));
 	close_fd(&b->control_fd);
+	if (b->pid != -1)
+		node_metrics_bridge_ended((size_t)(b - state.bridges), (unsigned long)b->pid);
 	b->pid = -1;
 }
 
@@ -355,6 +361,7 @@ static void look_at(struct bridge *b, uint64_t now_ms)
 		return;
 	if (hears_ready(b)) {
 		b->state = BRIDGE_READY;
+		count(COUNTER_BRIDGE_RESTART);
 		log_line(MOSQ_LOG_NOTICE, "%s runs again", name);
 	} else if (now_ms - b->started_ms >= READY_MS) {
 		log_line(MOSQ_LOG_ERR, "%s was not ready after %d s", name, READY_MS / 1000);
@@ -475,6 +482,16 @@ static bool all_ended(uint64_t end_ms)
 			return left == 0;
 		(void)nanosleep(&pause, NULL);
 	}
+}
+
+unsigned bridges_running(void)
+{
+	unsigned running = 0;
+	size_t i;
+
+	for (i = 0; i < state.count; i++)
+		running += state.bridges[i].state == BRIDGE_READY;
+	return running;
 }
 
 void bridges_reload(void)

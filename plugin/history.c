@@ -293,6 +293,16 @@ uint64_t history_committed(void)
 	return state.options ? history_writer_committed() : UINT64_MAX;
 }
 
+size_t history_queue_bytes(void)
+{
+	return state.options ? history_writer_bytes() : 0;
+}
+
+void history_flushes(uint64_t cells[HISTOGRAM_CELLS_MAX])
+{
+	history_writer_flushes(cells);
+}
+
 void history_tick(void)
 {
 	static const struct {

@@ -12,6 +12,7 @@
 #ifndef CHAT_HISTORY_H
 #define CHAT_HISTORY_H
 
+#include "common/histogram.h"
 #include "common/identity.h"
 #include "common/ulid.h"
 #include "schema.h"
@@ -52,6 +53,12 @@ uint64_t history_position(char id[ULID_LEN + 1]);
 /* Everything up to this number is on the disk (as far as plugin_opt_history_sync asks for it), or given up.
  */
 uint64_t history_committed(void);
+
+/* Bytes of messages that are not written yet. */
+size_t history_queue_bytes(void);
+
+/* The cells of histogram_flush: how long the thread took for its transactions. */
+void history_flushes(uint64_t cells[HISTOGRAM_CELLS_MAX]);
 
 /* Logs what the thread has met with. */
 void history_tick(void);

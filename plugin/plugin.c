@@ -14,6 +14,7 @@
 #include "history.h"
 #include "log.h"
 #include "messages.h"
+#include "node_metrics.h"
 #include "presence.h"
 #include "refs.h"
 #include "start.h"
@@ -104,6 +105,7 @@ static int on_tick(int event, void *data, void *userdata)
 		typing_tidy(now);
 		log_tick(now);
 		counters_tick(now);
+		node_metrics_tick(now);
 	}
 	return MOSQ_ERR_SUCCESS;
 }

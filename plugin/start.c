@@ -20,6 +20,7 @@
 #include "live_options.h"
 #include "log.h"
 #include "messages.h"
+#include "node_metrics.h"
 #include "notices.h"
 #include "options.h"
 #include "origin.h"
@@ -235,6 +236,14 @@ static bool start_key(const struct broker_config *config)
 	return false;
 }
 
+static bool start_metrics(const struct host *host, const struct broker_config *config)
+{
+	if (node_metrics_start(live_options(), host->version, config->sys_interval_s))
+		return true;
+	log_line(MOSQ_LOG_ERR, "out of memory");
+	return false;
+}
+
 /* What has been started must be stopped by the caller. */
 static bool start_parts(const struct host *host, const struct decision *d)
 {
@@ -294,12 +303,13 @@ bool start_all(const struct mosquitto_opt *options, int count)
 		log_fault(&fault, config, MOSQ_LOG_ERR);
 		goto out;
 	}
+	log_use_json(live_options()->log_json);
 	ok = check_host(host) && check_config(config, live_options()) && find_web_root(host->plugin_path, config);
 	if (!ok)
 		goto out;
 	d = decide(live_options(), config);
 	state.started = true;
-	ok = start_key(config) && start_parts(host, &d);
+	ok = start_metrics(host, config) && start_key(config) && start_parts(host, &d);
 	if (!ok)
 		stop_all();
 out:
@@ -350,6 +360,7 @@ void stop_all(void)
 	users_stop();
 	presence_stop();
 	farewells_stop();
+	node_metrics_stop();
 	live_options_stop();
 	counters_stop();
 	log_stop();

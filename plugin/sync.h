@@ -10,6 +10,11 @@
  *                      taken; "0 -" when there is none
  *   roster <token>     everybody who is announced as online, in pages (common/roster.h); only for a
  *                      bridge's own connection, which is told every change after that on <root>/bridges/all
+ *   may, token         see there
+ *   echo <token>       "echo <token>": the way there and back is open
+ *   report <token> <process id>\n<lines>    what a bridge has counted (common/metrics.h); "report <token>"
+ *   metrics <token> <process id>\n<lines>   the same, and "metrics <token>\n<text>": what the whole node has
+ *                      counted, as Prometheus text; nothing behind the token when there are no metrics
  */
 #ifndef CHAT_SYNC_H
 #define CHAT_SYNC_H
