@@ -63,7 +63,7 @@ options && /^# plugin_opt_[a-z_]+/ {
 		wrong(name " stands here twice")
 	entries[name] = FNR
 	if (!in_entry) {
-		if (syntax !~ /, (default|required)/)
+		if (syntax != "" && syntax !~ /, (default|required)/)
 			wrong(name " has no default")
 		first = name
 		entry_line = FNR

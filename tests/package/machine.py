@@ -10,6 +10,7 @@ import contextlib
 import glob
 import os
 import re
+import resource
 import shlex
 import shutil
 import signal
@@ -113,6 +114,12 @@ class Machine(Server):
                         found.setdefault(key, []).append(value)
         return found
 
+    def descriptors(self):
+        """Of the service, as far as this system lets us go; a service manager does the same."""
+        soft, _, hard = self.service().get("LimitNOFILE", ["1024:524288"])[-1].partition(":")
+        most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        return "%d:%d" % (min(int(soft), most), min(int(hard or soft), most))
+
     def start(self):
         """As the unit says, until it takes MQTT clients."""
         service = self.service()
@@ -120,9 +127,8 @@ class Machine(Server):
         for command in service.get("ExecStartPre", []):
             self.run(*shlex.split(command))
         (command,) = service["ExecStart"]
-        limit = service.get("LimitNOFILE", ["1024:524288"])[-1]
         with open(os.path.join(self.folder, "output"), "ab") as output:
-            self.broker = subprocess.Popen(["prlimit", "--nofile=" + limit, "chroot", self.files, *shlex.split(command)],
+            self.broker = subprocess.Popen(["prlimit", "--nofile=" + self.descriptors(), "chroot", self.files, *shlex.split(command)],
                                            env={"PATH": ENVIRONMENT["PATH"], "LANG": "C.UTF-8"}, stdin=subprocess.DEVNULL,
                                            stdout=output, stderr=output)
         wait_for(lambda: self.broker.poll() is not None or self.listens(self.mqtt_port), lambda: "the broker; log: " + self.log(),
