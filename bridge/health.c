@@ -38,7 +38,11 @@ static void answer_first(struct health *h, const struct http_status *status)
 	struct health_waiter *w = h->first;
 	struct http_exchange *x = w->x;
 	const char *fine = w->fine;
-	unlist(h, w);
+	h->first = w->next;
+	if (h->first != NULL)
+		h->first->prev = NULL;
+	else
+		h->last = NULL;
 	free(w);
 	x->user = NULL;
 	x->cancel = NULL;
