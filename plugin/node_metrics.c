@@ -13,7 +13,6 @@
 #include "options.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -196,22 +195,20 @@ struct text {
 	bool full;
 };
 
-static void put(struct text *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static void put(struct text *t, const char *format, ...)
+static size_t room_in(const struct text *t)
 {
-	va_list args;
-	int n;
+	return t->full ? 0 : t->cap - t->len;
+}
 
-	if (t->full)
-		return;
-	va_start(args, format);
-	n = vsnprintf(t->out + t->len, t->cap - t->len, format, args);
-	va_end(args);
-	t->full = n < 0 || (size_t)n >= t->cap - t->len;
+/* n: of the snprintf into that room. */
+static void advance(struct text *t, int n)
+{
+	t->full = n < 0 || (size_t)n >= room_in(t);
 	if (!t->full)
 		t->len += (size_t)n;
 }
+
+#define put(t, ...) advance(t, snprintf((t)->out + (t)->len, room_in(t), __VA_ARGS__))
 
 /* A sum in base units. */
 static void put_sum(struct text *t, const struct histogram_shape *shape, uint64_t sum)
