@@ -80,7 +80,7 @@ static void whatever_fits_is_whole(void **state)
 		unsigned members = 0;
 
 		for (size_t i = 0; i < len; i++)
-			text[i] = (char)(round % 2 ? draw() : "\"\\\x01\xc3\xb1z"[draw() % 6]);
+			text[i] = round % 2 ? (char)draw() : "\"\\\x01\xc3\xb1z"[draw() % 6];
 		memset(out, '#', sizeof(out));
 		n = log_object_write("chat-bridge[63]", "warning", text, len, f.text, out, cap);
 		assert_true(n < cap);
