@@ -2,6 +2,7 @@
 #include "bridge/bridge.h"
 #include "bridge/counters.h"
 #include "bridge/log.h"
+#include "common/utf8.h"
 
 #include <libwebsockets.h>
 #include <stdlib.h>
@@ -13,7 +14,8 @@
 #define LINGER_MS 5000      /* for the broker to acknowledge what the client sent before it left */
 #define SESSION_NUMBER_MASK 0x0000ffffffffffffu /* fits an origin, with room to count up */
 #define DEVICES_TIDY_MS 1000
-#define BUCKETS 4096 /* a power of two */
+#define REASON_MAX 123u /* bytes that a close frame has for it */
+#define BUCKETS 4096    /* a power of two */
 
 bool session_leaving(const struct session *s)
 {
@@ -234,6 +236,16 @@ void session_close(struct session *s, enum close_code code, const char *reason)
 	put_on_closing_list(s, s->bridge->loop.now_ms + CLOSE_WAIT_MS);
 }
 
+void session_close_saying(struct session *s, enum close_code code, struct mqtt_span reason)
+{
+	if (session_leaving(s))
+		return;
+	while (reason.len > REASON_MAX || (reason.len > 0 && !utf8_valid(reason.at, reason.len, NULL)))
+		reason.len--;
+	s->said = reason.len > 0 ? strndup(reason.at, reason.len) : NULL;
+	session_close(s, code, s->said != NULL ? s->said : "ended by the operator");
+}
+
 /* Has a newer session of the same device taken over? */
 static bool device_lives_on(const struct session *s)
 {
@@ -263,6 +275,7 @@ static void destroy(struct session *s)
 	mqtt_link_close(&s->link);
 	replay_end(s);
 	session_history_cancel(s);
+	sync_forget(&s->bridge->sync, &s->refused);
 	session_leave_rooms(s);
 	roster_leave(&s->bridge->roster, s);
 	session_input_clear(s);
@@ -280,6 +293,7 @@ static void destroy(struct session *s)
 	free(s->device);
 	free(s->home_room);
 	free(s->left_room);
+	free(s->said);
 	free(s);
 }
 

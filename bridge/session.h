@@ -29,6 +29,7 @@
 #include "bridge/rooms.h"
 #include "bridge/roster.h"
 #include "bridge/session_params.h"
+#include "bridge/sync.h"
 #include "common/errors.h"
 
 #include <stdbool.h>
@@ -158,6 +159,8 @@ struct session {
 	uint64_t joins_ms;
 	uint64_t opened_ms, last_rx_ms, ping_ms; /* ping_ms 0: none unanswered */
 	const char *close_reason;
+	char *said;                   /* what it points to, where that is no static text */
+	struct sync_question refused; /* the broker has refused its login: is there an order about that? */
 	uint64_t close_by_ms;
 	char
 	    *left_room; /* a device's: the last room that was unsubscribed because it is not asked for any more */
@@ -236,6 +239,9 @@ void session_writeable(struct session *s);
  * is closed at the end of the round. Idempotent: the first code stands. reason: static text. */
 void session_close(struct session *s, enum close_code code, const char *reason);
 
+/* The same with a reason that is borrowed for the call: of UTF-8, and cut to what a close frame takes. */
+void session_close_saying(struct session *s, enum close_code code, struct mqtt_span reason);
+
 /* The peer's close frame has come: nothing may follow our answer to it. */
 void session_peer_closes(struct session *s, unsigned code);
 
@@ -282,6 +288,9 @@ bool session_ask_position(struct session *s, uint64_t token);
 
 /* Hands {"type":"token",...} to the plugin, which answers it. False when out of memory. */
 bool session_hand_token(struct session *s, const char *text, size_t len);
+
+/* The same of {"type":"command",...}. */
+bool session_hand_command(struct session *s, const char *text, size_t len);
 
 /* SUBSCRIBE on the session's own connection: its packet id, or 0 when out of memory. */
 uint16_t session_subscribe(struct session *s, const struct mqtt_filter *filters, size_t n);

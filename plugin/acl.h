@@ -7,6 +7,9 @@
  *   users/<id>/presence               read by anybody with an identity, as far as it is true (presence.h)
  *   .../send                          written by anybody, read by nobody
  *
+ * $CONTROL/chat/v1 is written by moderators (moderators.h), and its /response read by them; whatever else
+ * begins with $CONTROL/chat is refused.
+ *
  * Everything else under the root is refused. Filters with wildcards may be subscribed to: what they
  * let through is decided for each message, in READ, which therefore (but for ghosts, presence.h) allocates
  * nothing, logs nothing and takes the same time whatever the number of clients and rooms.

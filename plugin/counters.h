@@ -21,7 +21,9 @@
 	X(ACCEPTED_WS, "messages_accepted", "ws")                                                                \
 	X(ACCEPTED_MQTT, "messages_accepted", "mqtt")                                                            \
 	X(ACCEPTED_AGAIN, "messages_accepted", "again")   /* a resend under the same reference: not delivered */ \
-	X(ACCEPTED_TYPING, "messages_accepted", "typing") /* those beyond one a second, too */
+	X(ACCEPTED_TYPING, "messages_accepted", "typing") /* those beyond one a second, too */                   \
+	X(COMMANDS_OK, "commands", "ok")                  /* of moderators */                                    \
+	X(COMMANDS_FAILED, "commands", "failed")
 
 enum counter {
 #define X(id, family, label) COUNTER_##id,

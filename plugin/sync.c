@@ -10,6 +10,7 @@
 #include "common/topic.h"
 #include "common/ulid.h"
 #include "compat.h"
+#include "control.h"
 #include "history.h"
 #include "log.h"
 #include "notices.h"
@@ -121,6 +122,15 @@ static void answer_token(const struct question *q)
 		renewal_on_frame(q->ed->client, client, q->rest, q->rest_len);
 }
 
+/* A session's frame {"type":"command",...}, the same. */
+static void answer_command(const struct question *q)
+{
+	const struct client *client = clients_find(q->ed->client);
+
+	if (client && client->kind == CLIENT_SESSION)
+		control_on_frame(client, q->rest, q->rest_len);
+}
+
 static bool word_is(const char *word, size_t len, const char *text, size_t text_len)
 {
 	return len == text_len && memcmp(word, text, len) == 0;
@@ -160,6 +170,7 @@ static const struct {
     {"position", false, false, answer_position},
     {"roster", true, false, answer_roster},
     {"token", false, true, answer_token},
+    {"command", false, true, answer_command},
     {"may", true, true, answer_may},
 };
 
