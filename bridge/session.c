@@ -60,6 +60,7 @@ static bool keep_params(struct session *s, const struct session_params *params)
 	s->echo = params->echo;
 	s->wants_presence = params->wants_presence;
 	s->wants_typing = params->wants_typing;
+	s->wants_deleted = params->wants_deleted;
 	memcpy(s->since, params->since, sizeof s->since);
 	s->room_cap = params->room_count > 0 ? (uint32_t)params->room_count : 1;
 	s->rooms = calloc(s->room_cap, sizeof *s->rooms);

@@ -118,7 +118,7 @@ struct session {
 	char *device;   /* NULL: none */
 	char *home_room; /* NULL: the server's default room */
 	char since[ULID_LEN + 1];
-	bool echo, wants_presence, wants_typing;
+	bool echo, wants_presence, wants_typing, wants_deleted;
 	bool ready_sent;
 	bool admitted;          /* the broker has let it in where it must, and no limit stood in its way */
 	bool persistent;        /* a named device: the broker keeps what it misses */
@@ -347,6 +347,10 @@ struct membership *session_membership(struct session *s, const char *name, size_
 /* ---- session_orders.c: what the plugin wants done with a session ---- */
 
 void session_orders_start(struct bridge *b);
+
+/* ---- session_events.c: what moderators do, told to those whom it concerns ---- */
+
+void session_events_start(struct bridge *b);
 
 /* ---- session_table.c ---- */
 

@@ -13,6 +13,7 @@
 #include "history.h"
 #include "inflight.h"
 #include "log.h"
+#include "moderation.h"
 #include "moderators.h"
 #include "notices.h"
 #include "options.h"
@@ -74,10 +75,13 @@ static bool may_read(struct mosquitto *handle, const struct topic *t)
 	switch (t->kind) {
 	case TOPIC_ROOM:
 	case TOPIC_ROOM_TYPING:
+	case TOPIC_ROOM_EVENTS:
+	case TOPIC_EVENTS:
 		return state.options->auth == AUTH_NONE || auth_is_bridge(handle) ||
 		       author_identity(handle, &room) != NULL;
 	case TOPIC_INBOX:
 	case TOPIC_USER_TYPING:
+	case TOPIC_USER_EVENTS:
 		return is_own(handle, t);
 	case TOPIC_NOTICES:
 		return is_own_client(handle, t);
@@ -160,6 +164,9 @@ static int on_subscribe(const struct mosquitto_evt_acl_check *ed, const char *fi
 {
 	if (strpbrk(filter, "+#"))
 		return MOSQ_ERR_SUCCESS;
+	/* who is in a closed room stays; nobody comes in */
+	if (t->kind == TOPIC_ROOM && moderation_closed(t->name, t->name_len, clock_real_ms()))
+		return MOSQ_ERR_ACL_DENIED;
 	return may_read(ed->client, t) ? MOSQ_ERR_SUCCESS : MOSQ_ERR_ACL_DENIED;
 }
 

@@ -269,6 +269,15 @@ const char *command_read(const char *text, size_t len, struct command *out, cons
 
 bool command_changes(enum command_which which)
 {
-	return which < COMMAND_COUNT && which != COMMAND_LIST_SESSIONS && which != COMMAND_LIST_BANS &&
-	       which != COMMAND_GET_AUDIT;
+	switch (which) {
+	case COMMAND_LIST_SESSIONS:
+	case COMMAND_LIST_BANS:
+	case COMMAND_LIST_MUTES:
+	case COMMAND_LIST_CLOSED_ROOMS:
+	case COMMAND_GET_AUDIT:
+	case COMMAND_COUNT:
+		return false;
+	default:
+		return true;
+	}
 }

@@ -31,6 +31,13 @@
 	X(BAN, "ban", USER | SECONDS | REASON, USER)                                                             \
 	X(UNBAN, "unban", USER, USER)                                                                            \
 	X(LIST_BANS, "listBans", USER | COUNT | OFFSET, 0)                                                       \
+	X(MUTE, "mute", USER | ROOM | SECONDS | REASON, USER)                                                    \
+	X(UNMUTE, "unmute", USER | ROOM, USER)                                                                   \
+	X(LIST_MUTES, "listMutes", USER | ROOM | COUNT | OFFSET, 0)                                              \
+	X(CLOSE_ROOM, "closeRoom", ROOM | SECONDS | REASON, ROOM)                                                \
+	X(OPEN_ROOM, "openRoom", ROOM, ROOM)                                                                     \
+	X(LIST_CLOSED_ROOMS, "listClosedRooms", COUNT | OFFSET, 0)                                               \
+	X(ANNOUNCE, "announce", ROOM | MESSAGE, MESSAGE)                                                         \
 	X(GET_AUDIT, "getAudit", COUNT | OFFSET, 0)
 
 enum command_which {

@@ -8,6 +8,7 @@
 #include "clock.h"
 #include "compat.h"
 #include "counters.h"
+#include "events.h"
 #include "kicks.h"
 #include "log.h"
 #include "moderation.h"
@@ -212,6 +213,52 @@ static const char *list_bans(struct run *r)
 	return list_sanctions(r, SANCTION_BAN, "bans");
 }
 
+static const char *mute(struct run *r)
+{
+	/* oneself: why not */
+	return is_spared(r) ? refuse(r, "not_allowed", "user") : impose(r, SANCTION_MUTE);
+}
+
+static const char *unmute(struct run *r)
+{
+	return lift(r, SANCTION_MUTE);
+}
+
+static const char *list_mutes(struct run *r)
+{
+	return list_sanctions(r, SANCTION_MUTE, "mutes");
+}
+
+/* ---- rooms --------------------------------------------------------------------------------- */
+
+static const char *close_room(struct run *r)
+{
+	const char *error = impose(r, SANCTION_ROOM);
+
+	if (!error)
+		(void)events_room(r->command->room, true); /* logged; the plugin lets nothing through in any case */
+	return error;
+}
+
+static const char *open_room(struct run *r)
+{
+	const char *error = lift(r, SANCTION_ROOM);
+
+	/* also where it had just run out: bridges may not know yet */
+	(void)events_room(r->command->room, false);
+	return error;
+}
+
+static const char *list_closed_rooms(struct run *r)
+{
+	return list_sanctions(r, SANCTION_ROOM, "rooms");
+}
+
+static const char *announce(struct run *r)
+{
+	return events_system("announcement", r->command->text, r->command->room) ? NULL : "unavailable";
+}
+
 /* ---- the audit ----------------------------------------------------------------------------- */
 
 static const char *get_audit(struct run *r)
@@ -301,6 +348,13 @@ static const char *(*const runs[COMMAND_COUNT])(struct run *r) = {
     [COMMAND_UNBAN] = unban,
     [COMMAND_LIST_BANS] = list_bans,
     [COMMAND_GET_AUDIT] = get_audit,
+    [COMMAND_MUTE] = mute,
+    [COMMAND_UNMUTE] = unmute,
+    [COMMAND_LIST_MUTES] = list_mutes,
+    [COMMAND_CLOSE_ROOM] = close_room,
+    [COMMAND_OPEN_ROOM] = open_room,
+    [COMMAND_LIST_CLOSED_ROOMS] = list_closed_rooms,
+    [COMMAND_ANNOUNCE] = announce,
 };
 
 const char *commands_run(const struct command *command, const struct identity *by, struct text_buffer *data,

@@ -11,6 +11,7 @@
 #include "compat.h"
 #include "control.h"
 #include "counters.h"
+#include "events.h"
 #include "farewells.h"
 #include "history.h"
 #include "kicks.h"
@@ -93,6 +94,12 @@ static int on_reload(int event, void *data, void *userdata)
 	return RC_RELOAD_OK;
 }
 
+static void sanction_over(const struct sanction *s)
+{
+	if (s->kind == SANCTION_ROOM)
+		(void)events_room(s->room, false); /* logged */
+}
+
 static int on_tick(int event, void *data, void *userdata)
 {
 	struct mosquitto_evt_tick *ed = data;
@@ -116,7 +123,7 @@ static int on_tick(int event, void *data, void *userdata)
 		users_tidy(now);
 		refs_tidy(now);
 		typing_tidy(now);
-		if (moderation_tidy(clock_real_ms(), NULL))
+		if (moderation_tidy(clock_real_ms(), sanction_over))
 			moderation_store_changed();
 		log_tick(now);
 		counters_tick(now);

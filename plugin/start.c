@@ -13,6 +13,7 @@
 #include "compat.h"
 #include "counters.h"
 #include "device_key.h"
+#include "events.h"
 #include "farewells.h"
 #include "history.h"
 #include "host.h"
@@ -301,6 +302,7 @@ static bool start_parts(const struct host *host, const struct broker_config *con
 	users_limit(o->rate_messages);
 	notices_start(o);
 	sync_start(o);
+	events_start(o);
 	messages_start(o, host->frees_replaced);
 	acl_start(o, d->defer, d->defer_control);
 	if (!tokens_start(o))
@@ -400,6 +402,7 @@ void stop_all(void)
 	acks_stop();
 	history_stop();
 	sync_stop();
+	events_stop();
 	notices_stop();
 	inflight_stop();
 	typing_stop();

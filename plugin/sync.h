@@ -10,8 +10,9 @@
  *                      taken; "0 -" when there is none
  *   roster <token>     everybody who is announced as online, in pages (common/roster.h); only for a
  *                      bridge's own connection, which is told every change after that on <root>/bridges/all
- *   token <token> <frame>, command <token> <frame>   a frame of that session's client, as it came; the answer
- * is its own kind of notice
+ *   closed <token>     "closed <token> <room> <room>...": those that moderators have closed; changes are told
+ * on <root>/bridges/all (events.h) token <token> <frame>, command <token> <frame>   a frame of that session's
+ * client, as it came; the answer is its own kind of notice
  */
 #ifndef CHAT_SYNC_H
 #define CHAT_SYNC_H
