@@ -37,6 +37,7 @@
 	X(CLOSE_ROOM, "closeRoom", ROOM | SECONDS | REASON, ROOM)                                                \
 	X(OPEN_ROOM, "openRoom", ROOM, ROOM)                                                                     \
 	X(LIST_CLOSED_ROOMS, "listClosedRooms", COUNT | OFFSET, 0)                                               \
+	X(DELETE_MESSAGE, "deleteMessage", ID, ID)                                                               \
 	X(ANNOUNCE, "announce", ROOM | MESSAGE, MESSAGE)                                                         \
 	X(GET_AUDIT, "getAudit", COUNT | OFFSET, 0)
 

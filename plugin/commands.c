@@ -7,7 +7,9 @@
 #include "clients.h"
 #include "clock.h"
 #include "compat.h"
+#include "control.h"
 #include "counters.h"
+#include "deletions.h"
 #include "events.h"
 #include "kicks.h"
 #include "log.h"
@@ -23,8 +25,11 @@
 
 _Static_assert(COMMAND_REASON_MAX <= MODERATION_REASON_MAX, "a command's reason is kept whole");
 
+const char commands_later[] = "later";
+
 struct run {
 	const struct command *command;
+	const struct asker *asker;
 	const struct identity *by;
 	struct text_buffer *data;
 	const char *field;
@@ -254,6 +259,13 @@ static const char *list_closed_rooms(struct run *r)
 	return list_sanctions(r, SANCTION_ROOM, "rooms");
 }
 
+static const char *delete_message(struct run *r)
+{
+	const char *error = deletions_ask(r->command, r->asker);
+
+	return error ? error : commands_later;
+}
+
 static const char *announce(struct run *r)
 {
 	return events_system("announcement", r->command->text, r->command->room) ? NULL : "unavailable";
@@ -354,13 +366,14 @@ static const char *(*const runs[COMMAND_COUNT])(struct run *r) = {
     [COMMAND_CLOSE_ROOM] = close_room,
     [COMMAND_OPEN_ROOM] = open_room,
     [COMMAND_LIST_CLOSED_ROOMS] = list_closed_rooms,
+    [COMMAND_DELETE_MESSAGE] = delete_message,
     [COMMAND_ANNOUNCE] = announce,
 };
 
-const char *commands_run(const struct command *command, const struct identity *by, struct text_buffer *data,
+const char *commands_run(const struct command *command, const struct asker *asker, struct text_buffer *data,
                          const char **field)
 {
-	struct run r = {.command = command, .by = by, .data = data};
+	struct run r = {.command = command, .asker = asker, .by = &asker->who, .data = data};
 	const char *error = runs[command->which](&r);
 
 	*field = r.field;

@@ -56,9 +56,10 @@ static void put_fault(struct text_buffer *out, const char *error)
 	put_response(out, &none, error, NULL, &empty);
 }
 
-static void run_one(const struct json_member *m, const struct identity *by, struct text_buffer *out)
+static void run_one(const struct json_member *m, const struct asker *asker, struct text_buffer *out)
 {
 	struct text_buffer data = text_buffer_new(DATA_MAX);
+	const struct identity *by = &asker->who;
 	const char *error, *field = NULL;
 	struct command c;
 
@@ -72,7 +73,11 @@ static void run_one(const struct json_member *m, const struct identity *by, stru
 		return;
 	}
 	if (!error)
-		error = commands_run(&c, by, &data, &field);
+		error = commands_run(&c, asker, &data, &field);
+	if (error == commands_later) {
+		text_buffer_free(&data);
+		return;
+	}
 	/* what else is in the answer, correlation data above all, is no longer than what was asked */
 	if (!error && (data.failed || out->len + data.len + CONTROL_PAYLOAD_MAX > out->max)) {
 		error = data.failed ? "unavailable" : "too_long";
@@ -83,7 +88,8 @@ static void run_one(const struct json_member *m, const struct identity *by, stru
 	text_buffer_free(&data);
 }
 
-static void run_all(const struct json_member *list, const struct identity *by, struct text_buffer *out)
+/* Returns how many there were. */
+static unsigned run_all(const struct json_member *list, const struct asker *asker, struct text_buffer *out)
 {
 	struct json_reader reader;
 	struct json_member m;
@@ -93,10 +99,11 @@ static void run_all(const struct json_member *list, const struct identity *by, s
 	while (json_array_next(&reader, &m) == JSON_MEMBER) {
 		if (++count > CONTROL_COMMANDS_MAX) {
 			put_fault(out, "too_many_commands");
-			return;
+			break;
 		}
-		run_one(&m, by, out);
+		run_one(&m, asker, out);
 	}
+	return count;
 }
 
 /* ---- what arrives -------------------------------------------------------------------------- */
@@ -135,83 +142,121 @@ static const char *find_list(const char *text, size_t len, bool session, struct 
 	return list->type == JSON_ARRAY ? NULL : "wrong_type";
 }
 
-static void answer_all(const char *text, size_t len, const struct client *from, struct text_buffer *out)
+/* Begins an answer. */
+static void put_head(struct text_buffer *out, const struct asker *asker)
 {
-	bool session = from->kind == CLIENT_SESSION;
-	/* a kick of oneself takes place later, but the entry may still move */
-	const struct identity by = *from->who;
-	struct json_member list = {0};
-	const char *error = find_list(text, len, session, &list);
-
+	text_puts(out, "{");
+	if (asker->kind == CLIENT_SESSION)
+		text_put_member(out, "type", "response");
+	if (asker->ref[0] != '\0')
+		text_put_member(out, "ref", asker->ref);
 	text_put_name(out, "responses");
 	text_puts(out, "[");
-	if (!error)
-		run_all(&list, &by, out);
-	else if (moderators_take(&by, clock_monotonic_ms()))
-		put_fault(out, error);
-	else
-		put_fault(out, "rate_limited");
-	text_puts(out, "]}");
 }
 
-static void lost(void)
+/* Ends it, and sends it to that client, which is there. */
+static void send_answer(struct text_buffer *out, const struct client *to)
 {
-	log_limited(LOG_CAUSE_MEMORY, MOSQ_LOG_ERR, "out of memory: a moderator gets no answer");
+	void *payload = NULL;
+	bool sent = false;
+
+	text_puts(out, "]}");
+	if (!out->failed && to->kind == CLIENT_SESSION) {
+		notices_send(to, out->at, out->len);
+		sent = true; /* or logged */
+	} else if (!out->failed && (payload = mosquitto_malloc(out->len + 1)) != NULL) {
+		memcpy(payload, out->at, out->len);
+		((char *)payload)[out->len] = '\0';
+		sent = mosquitto_broker_publish(to->id, CONTROL_RESPONSE, (int)out->len, payload, 1, false, NULL) ==
+		       MOSQ_ERR_SUCCESS;
+		if (!sent)
+			mosquitto_free(payload); /* the broker takes it only with success */
+	}
+	if (!sent)
+		log_limited(LOG_CAUSE_MEMORY, MOSQ_LOG_ERR, "out of memory: a moderator gets no answer");
+	text_buffer_free(out);
+}
+
+static void answer_all(const char *text, size_t len, const struct client *from, const struct asker *asker)
+{
+	struct text_buffer out = text_buffer_new(CONTROL_ANSWER_MAX);
+	struct json_member list = {0};
+	const char *error = find_list(text, len, from->kind == CLIENT_SESSION, &list);
+	unsigned count = 0;
+	size_t empty;
+
+	put_head(&out, asker);
+	empty = out.len;
+	if (!error)
+		count = run_all(&list, asker, &out);
+	else if (moderators_take(&asker->who, clock_monotonic_ms()))
+		put_fault(&out, error);
+	else
+		put_fault(&out, "rate_limited");
+	/* where all of them are answered later, there is nothing to say now; an empty list gets an empty one */
+	if (out.len == empty && count > 0)
+		text_buffer_free(&out);
+	else
+		send_answer(&out, from);
+}
+
+static struct asker asker_of(const struct client *from)
+{
+	struct asker asker = {.who = *from->who, .kind = from->kind};
+	size_t len = strlen(from->id);
+
+	/* a longer one gets no later answers */
+	if (len <= CONTROL_CLIENT_MAX)
+		memcpy(asker.client_id, from->id, len + 1);
+	return asker;
+}
+
+void control_answer(const struct asker *asker, const struct command *command, const char *error)
+{
+	struct text_buffer out = text_buffer_new(CONTROL_ANSWER_MAX);
+	const struct text_buffer none = {0};
+	const struct client *client;
+
+	for (client = clients_next(NULL); client; client = clients_next(client))
+		if (client->kind == asker->kind && identity_equal(client->who, &asker->who) &&
+		    strcmp(client->id, asker->client_id) == 0)
+			break;
+	if (!client)
+		return;
+	put_head(&out, asker);
+	put_response(&out, command, error, NULL, &none);
+	send_answer(&out, client);
 }
 
 int control_on_message(struct mosquitto_evt_control *ed)
 {
-	struct text_buffer out = text_buffer_new(CONTROL_ANSWER_MAX);
 	const struct client *from;
 	struct author_room room;
-	void *payload;
+	struct asker asker;
 
 	from = author_of(ed->client, &room);
 	if (!from || from == &room.client || !moderators_is(from)) {
 		ed->reason_code = MQTT_RC_NOT_AUTHORIZED;
 		return MOSQ_ERR_SUCCESS;
 	}
-	text_puts(&out, "{");
-	answer_all(ed->payload, ed->payloadlen, from, &out);
-	payload = out.failed ? NULL : mosquitto_malloc(out.len + 1);
-	if (payload) {
-		memcpy(payload, out.at, out.len);
-		((char *)payload)[out.len] = '\0';
-		if (mosquitto_broker_publish(from->id, CONTROL_RESPONSE, (int)out.len, payload, 1, false, NULL) !=
-		    MOSQ_ERR_SUCCESS) {
-			mosquitto_free(payload); /* the broker takes it only with success */
-			lost();
-		}
-	} else {
-		lost();
-	}
-	text_buffer_free(&out);
+	asker = asker_of(from);
+	answer_all(ed->payload, ed->payloadlen, from, &asker);
 	return MOSQ_ERR_SUCCESS;
 }
 
 void control_on_frame(const struct client *session, const char *text, size_t len)
 {
-	struct text_buffer out = text_buffer_new(CONTROL_ANSWER_MAX);
-	char ref[REPLY_REF_MAX + 1];
+	struct asker asker = asker_of(session);
 
-	schema_find_ref(text, len, ref);
-	if (!moderators_is(session)) {
-		log_limited(LOG_CAUSE_NOT_MODERATOR, MOSQ_LOG_NOTICE, "refused a command of %s, who is no moderator",
-		            session->who->text);
-		notices_error(session,
-		              users_take_token(session->who, clock_monotonic_ms()) ? CHAT_ERROR_NOT_ALLOWED
-		                                                                   : CHAT_ERROR_RATE_LIMITED,
-		              NULL, ref);
+	schema_find_ref(text, len, asker.ref);
+	if (moderators_is(session)) {
+		answer_all(text, len, session, &asker);
 		return;
 	}
-	text_puts(&out, "{");
-	text_put_member(&out, "type", "response");
-	if (ref[0] != '\0')
-		text_put_member(&out, "ref", ref);
-	answer_all(text, len, session, &out);
-	if (out.failed)
-		lost();
-	else
-		notices_send(session, out.at, out.len);
-	text_buffer_free(&out);
+	log_limited(LOG_CAUSE_NOT_MODERATOR, MOSQ_LOG_NOTICE, "refused a command of %s, who is no moderator",
+	            session->who->text);
+	notices_error(session,
+	              users_take_token(session->who, clock_monotonic_ms()) ? CHAT_ERROR_NOT_ALLOWED
+	                                                                   : CHAT_ERROR_RATE_LIMITED,
+	              NULL, asker.ref);
 }

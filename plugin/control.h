@@ -13,19 +13,36 @@
 #ifndef CHAT_CONTROL_H
 #define CHAT_CONTROL_H
 
+#include "clients.h"
+#include "common/identity.h"
+#include "common/reply.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 
 #define CONTROL_TOPIC "$CONTROL/chat/v1"
 #define CONTROL_RESPONSE CONTROL_TOPIC "/response"
 #define CONTROL_PAYLOAD_MAX 65536 /* bytes of a publish */
+#define CONTROL_CLIENT_MAX 255    /* bytes of a client id that gets answers */
 #define CONTROL_COMMANDS_MAX 32   /* in it */
 #define CONTROL_ANSWER_MAX                                                                                   \
 	262144 /* bytes; commands for whose data there is no room have the error too_long */
 
 struct client;
+struct command;
 struct mosquitto;
 struct mosquitto_evt_control;
+
+/* Who has asked, for an answer that comes later. */
+struct asker {
+	struct identity who;
+	enum client_kind kind;
+	char client_id[CONTROL_CLIENT_MAX + 1];
+	char ref[REPLY_REF_MAX + 1]; /* a session's; "" for none */
+};
+
+/* Answers one command without data; nobody, where who has asked is gone. */
+void control_answer(const struct asker *asker, const struct command *command, const char *error);
 
 /* What the broker's CONTROL event is to answer: always success, since anything else would disconnect. */
 int control_on_message(struct mosquitto_evt_control *ed);

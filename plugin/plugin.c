@@ -11,6 +11,7 @@
 #include "compat.h"
 #include "control.h"
 #include "counters.h"
+#include "deletions.h"
 #include "events.h"
 #include "farewells.h"
 #include "history.h"
@@ -116,6 +117,7 @@ static int on_tick(int event, void *data, void *userdata)
 	farewells_tick(now);
 	tokens_tick(now);
 	bridges_tick(now);
+	deletions_tick();
 	kicks_tick(now);
 	moderation_store_tick(now);
 	if (now - state.tidied_ms >= TIDY_MS) {

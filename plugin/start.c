@@ -12,6 +12,7 @@
 #include "clients.h"
 #include "compat.h"
 #include "counters.h"
+#include "deletions.h"
 #include "device_key.h"
 #include "events.h"
 #include "farewells.h"
@@ -399,6 +400,7 @@ void stop_all(void)
 	moderation_stop();
 	audit_stop();
 	kicks_stop();
+	deletions_stop();
 	acks_stop();
 	history_stop();
 	sync_stop();

@@ -211,3 +211,127 @@ def test_an_announcement_comes_behind_what_was_said_before(chat):
     for n in range(20):
         carol.expect_message(str(n), B)
     carol.expect(message="end", **SYSTEM)
+
+
+# --- deleted messages ---
+
+def ask_page(one, **what):
+    one.send(dict({"type": "history", "ref": "h"}, **what))
+    return [frame["message"] for frame in one.expect(type="history", ref="h")["messages"]]
+
+
+def http_texts(chat, address, path):
+    answer = chat.http("GET", path, headers=[("Authorization", "Bearer " + chat.issuer.token(address))])
+    assert answer.status == 200, answer
+    found = answer.json
+    return [one["message"] for one in (found["messages"] if isinstance(found, dict) else found)]
+
+
+def in_files(chat, text):
+    return [name for name in os.listdir(chat.folder) if name.startswith("history") or name.endswith((".db", "-wal", "-shm"))
+            if text.encode() in open(os.path.join(chat.folder, name), "rb").read()]
+
+
+def test_a_deleted_message_of_a_room(brokers):
+    chat = moderated(brokers, history=True, bridges=2)
+    boss = Moderator(chat)
+    bob = session(chat, B, echo="1")
+    opted = [session(chat, C, events="typing,deleted") for _ in range(3)]
+    plain, elsewhere = session(chat, C), session(chat, C, rooms=["other"], events="deleted")
+    mqtt, messages = member(chat, C), member(chat, C).read_room()
+    assert mqtt.subscribe("chat/rooms/general/events") < 0x80
+    said = []
+    for text in ("one", "secret-text-zyx", "three"):
+        bob.send({"message": text})
+        said.append(bob.expect_message(text, B))
+    for one in opted + [plain, messages]:
+        for frame in said:
+            one.expect_message(frame["message"], B)
+    gone = said[1]["id"]
+    wait_for(lambda: in_files(chat, "secret-text-zyx"), "the text is in a file")
+    assert boss.ok("deleteMessage", id=gone) == {}
+    for one in opted + [mqtt]:
+        frame = one.expect(type="deleted", id=gone, room="general")
+        assert list(frame) == ["type", "id", "room"], frame
+    for one in (bob, plain, elsewhere, messages):
+        one.expect_nothing()
+    boss.refused("deleteMessage", "not_found", id=gone)
+    boss.refused("deleteMessage", "not_found", id="01ARZ3NDEKTSV4RRFFQ69G5FAV")
+    for bad in ("x", gone.lower(), gone + "0", ""):
+        boss.refused("deleteMessage", "invalid_id", field="id", id=bad)
+    # nobody finds it any more: pages, HTTP, since, before and after a restart; its id is still a place in history
+    for _ in range(2):
+        assert ask_page(session(chat, C), room="general")[:2] == ["one", "three"]
+        assert http_texts(chat, C, "/rooms/general/messages")[:2] == ["one", "three"]
+        back = session(chat, C, since=said[0]["id"])
+        assert [one["message"] for one in read_replay(back)][:1] == ["three"]
+        back = session(chat, C, since=gone)
+        assert [one["message"] for one in read_replay(back)][:1] == ["three"]
+        chat.restart()
+    assert not in_files(chat, "secret-text-zyx")
+    entry = Moderator(chat).ok("getAudit")["entries"][-1]
+    assert (entry["command"], entry["id"], entry["result"]) == ("deleteMessage", gone, "ok"), entry
+
+
+def read_replay(one):
+    frames = []
+    while True:
+        frame = one.next()
+        if frame.get("type") == "recovered":
+            assert frame["complete"], frame
+            if frame.get("room"):
+                return frames
+        elif "id" in frame:
+            frames.append(frame)
+
+
+def test_a_deleted_direct_message(brokers):
+    chat = moderated(brokers, history=True)
+    boss = Moderator(chat, client=None)
+    bob, carol = session(chat, B, events="deleted"), session(chat, C, events="deleted")
+    nosy = session(chat, A, events="deleted")
+    mqtt = member(chat, C)
+    assert mqtt.subscribe("chat/users/%s/events" % C) < 0x80
+    bob.send({"message": "psst", "to": C, "ref": "1"})
+    bob.expect_ack("1")
+    gone = carol.expect_message("psst", B)["id"]
+    bob.send({"message": "hm", "to": C, "ref": "2"})
+    bob.expect_ack("2")
+    carol.expect_message("hm", B)
+    boss.ok("deleteMessage", id=gone)
+    for one in (bob, carol, mqtt):
+        frame = one.expect(type="deleted", id=gone, to=C)
+        assert list(frame) == ["type", "id", "to"], frame
+    nosy.expect_nothing()
+    assert ask_page(bob, **{"with": C}) == ["hm"]
+    assert http_texts(chat, C, "/messages/%s_%s" % (B, C)) == ["hm"]
+
+
+def test_many_are_deleted_at_once_and_each_is_answered(brokers):
+    chat = moderated(brokers, history=True)
+    boss = Moderator(chat)
+    bob = session(chat, B, echo="1")
+    ids = []
+    for n in range(20):
+        bob.send({"message": "%d %s" % (n, "long " * 700)})
+        ids.append(bob.next()["id"])
+    assert boss.client.publish("$CONTROL/chat/v1", {"commands": [{"command": "deleteMessage", "id": one, "correlationData": one}
+                                                               for one in ids] + [{"command": "listBans"}]}) == 0
+    answers = [boss.client.next()["responses"] for _ in range(21)]
+    assert answers[0][0]["command"] == "listBans", answers[0]
+    assert answers[1:] == [[{"command": "deleteMessage", "correlationData": one}] for one in ids], answers
+    assert ask_page(bob, room="general") == []
+
+
+def test_a_session_that_asks_gets_the_later_answer_with_its_ref(brokers):
+    chat = moderated(brokers, history=True)
+    alice = session(chat, A, echo="1", events="deleted")
+    alice.send({"message": "oops"})
+    gone = alice.next()["id"]
+    alice.send({"type": "command", "commands": [{"command": "deleteMessage", "id": gone}], "ref": "x"})
+    alice.expect_all({"type": "deleted", "id": gone},
+                     {"type": "response", "ref": "x", "responses": [{"command": "deleteMessage"}]})
+
+
+def test_without_history_nothing_can_be_deleted(chat):
+    Moderator(chat).refused("deleteMessage", "unavailable", id="01ARZ3NDEKTSV4RRFFQ69G5FAV")
