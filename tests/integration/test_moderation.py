@@ -2,12 +2,11 @@
 
 import os
 import re
-import subprocess
 
 import pytest
 
 from harness.dialogue import ABSENT, TIMESTAMP, Closed, wait_for
-from harness.moderation import CONTROL, RESPONSE, Moderator, SessionModerator, moderated
+from harness.moderation import CONTROL, RESPONSE, Moderator, SessionModerator, moderated, with_passwords
 from harness.tokens import A, B, C, member, session
 
 REFUSED = 0x87
@@ -121,16 +120,6 @@ def test_without_authentication_only_who_has_shown_a_password_is_one(brokers):
     alice.expect_error("not_allowed", ref="1")
     # and commands from one who has done nothing before
     assert chat.mqtt(A, password="secret").publish(CONTROL, {"commands": []}) == 0
-
-
-def with_passwords(brokers, **options):
-    chat = brokers(start=False, options=dict({"moderators": A}, **options))
-    path = chat.file("passwords", "")
-    for address in (A, B):
-        subprocess.run(["mosquitto_passwd", "-b", path, address, "secret"], check=True, capture_output=True)
-    os.chmod(path, 0o644)
-    chat.lines.append("password_file " + path)
-    return chat.start()
 
 
 # --- what is answered ---

@@ -6,7 +6,10 @@
     boss.refused("kick", "missing_field", field="user")
 """
 
-from .tokens import A, member, session, with_tokens
+import os
+import subprocess
+
+from .tokens import A, B, member, session, with_tokens
 
 CONTROL = "$CONTROL/chat/v1"
 RESPONSE = CONTROL + "/response"
@@ -16,6 +19,17 @@ def moderated(brokers, **options):
     """A broker with auth token, of which A is a moderator."""
     options.setdefault("moderators", A)
     return with_tokens(brokers, **options)
+
+
+def with_passwords(brokers, **options):
+    """A broker with a password_file ("secret" for A and B), of which A is a moderator."""
+    chat = brokers(start=False, options=dict({"moderators": A}, **options))
+    path = chat.file("passwords", "")
+    for address in (A, B):
+        subprocess.run(["mosquitto_passwd", "-b", path, address, "secret"], check=True, capture_output=True)
+    os.chmod(path, 0o644)
+    chat.lines.append("password_file " + path)
+    return chat.start()
 
 
 class _Asking:
