@@ -230,7 +230,7 @@ int main(int argc, char **argv)
 		return usage(stderr, 2);
 	if (strcmp(argv[first], "help") == 0)
 		return usage(stdout, 0);
-	why = request_make(argc - first, argv + first, state.request);
+	why = request_make(argc - first, (const char *const *)argv + first, state.request);
 	if (why) {
 		fprintf(stderr, "mosquitto-chat-ctl: %s\n", why);
 		return 2;

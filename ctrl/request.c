@@ -106,7 +106,7 @@ static const char *put_member(struct writer *w, const char *name, const char *va
 	return NULL;
 }
 
-const char *request_make(int count, char **words, char out[REQUEST_MAX])
+const char *request_make(int count, const char *const *words, char out[REQUEST_MAX])
 {
 	struct writer w = {out, out + REQUEST_MAX - 1, false};
 	const char *error = NULL;

@@ -13,7 +13,7 @@
 /* {"commands":[{"command":W,...}]} for words[0..count), NUL-terminated; NULL, or what is wrong. A word --name
  * value behind the command is a member of its own, what stands alone is the member that the command is about,
  * in the order of request_usage. */
-const char *request_make(int count, char **words, char out[REQUEST_MAX]);
+const char *request_make(int count, const char *const *words, char out[REQUEST_MAX]);
 
 /* The commands and what they are about, for people. */
 extern const char request_usage[];
