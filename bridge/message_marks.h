@@ -11,9 +11,10 @@
 #include <stdint.h>
 
 struct message_marks {
-	uint64_t seq;    /* the message's number in its room; 0: it has none (QoS 2, direct messages) */
-	bool late;       /* sent with QoS 2: its id may be older than what has been delivered before it */
-	uint64_t origin; /* number of the author's session, where it is one of this bridge's; else 0 */
+	uint64_t seq;     /* the message's number in its room; 0: it has none (QoS 2, direct messages) */
+	bool late;        /* sent with QoS 2: its id may be older than what has been delivered before it */
+	uint64_t sent_ms; /* since 1970, when it was accepted, as its id has it; 0: it has none */
+	uint64_t origin;  /* number of the author's session, where it is one of this bridge's; else 0 */
 };
 
 struct message_marks message_marks_read(const struct mqtt_publish *p, unsigned bridge_index);

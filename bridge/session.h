@@ -91,7 +91,8 @@ struct identity_sessions {
 	struct session *first; /* newest first, linked by same_next */
 	uint32_t count;
 	struct given *given; /* `sessions latest`: what they have received */
-	struct identity identity;
+	const struct identity *identity;
+	unsigned char identity_room[];
 };
 
 struct membership {

@@ -386,7 +386,7 @@ void session_input_acked(struct session *s, uint16_t packet_id, uint8_t reason)
 	if (reason >= 0x80 && reason != MQTT_REASON_NOT_AUTHORIZED) {
 		static struct log_limit limit;
 		log_limited(&limit, s->bridge->loop.now_ms, LOG_LEVEL_WARNING,
-		            "the broker did not take a message of %s: %s", s->who->identity.text,
+		            "the broker did not take a message of %s: %s", s->who->identity->text,
 		            mqtt_reason_name(reason));
 		session_send_error(s, CHAT_ERROR_UNAVAILABLE, NULL, ref, ref != NULL ? strlen(ref) : 0);
 	}

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #define FILTERS_MAX 3
-#define TOPIC_MAX (TOPIC_ROOT_MAX + TOPIC_LEVEL_MAX + 3 * SESSION_ID_MAX + 32)
+#define TOPIC_MAX (TOPIC_ROOT_MAX + TOPIC_LEVEL_MAX + 32)
 
 static struct session *session_of(struct mqtt_link *link)
 {
@@ -19,7 +19,7 @@ void session_identify(struct mqtt_link *link, struct mqtt_connect *out)
 {
 	struct session *s = session_of(link);
 	out->client_id = (struct mqtt_span){s->client_id, strlen(s->client_id)};
-	out->user_name = (struct mqtt_span){s->who->identity.text, s->who->identity.len};
+	out->user_name = (struct mqtt_span){s->who->identity->text, s->who->identity->len};
 	out->password = (struct mqtt_span){s->password, s->password_len};
 	out->clean_start = !s->persistent;
 	out->session_expiry_interval = s->persistent ? s->bridge->settings.session_expiry_s : 0;
@@ -50,7 +50,7 @@ static void on_up(struct mqtt_link *link)
 {
 	struct session *s = session_of(link);
 	const char *root = s->bridge->settings.topic_root;
-	const struct identity *id = &s->who->identity;
+	const struct identity *id = s->who->identity;
 	char topics[FILTERS_MAX][TOPIC_MAX];
 	struct mqtt_filter filters[FILTERS_MAX] = {{.qos = 1}, {.qos = 1}, {.qos = 0}};
 	size_t n = s->wants_typing ? 3 : 2;
@@ -60,8 +60,8 @@ static void on_up(struct mqtt_link *link)
 	filters[0].filter = (struct mqtt_span){
 	    topics[0], topic_format(TOPIC_INBOX, root, id->text, id->len, NULL, 0, topics[0], TOPIC_MAX)};
 	filters[1].filter =
-	    (struct mqtt_span){topics[1], topic_format(TOPIC_NOTICES, root, id->text, id->len, s->client_id,
-	                                               strlen(s->client_id), topics[1], TOPIC_MAX)};
+	    (struct mqtt_span){topics[1], topic_format(TOPIC_BRIDGE, root, s->client_id, strlen(s->client_id),
+	                                               NULL, 0, topics[1], TOPIC_MAX)};
 	filters[2].filter = (struct mqtt_span){
 	    topics[2], topic_format(TOPIC_USER_TYPING, root, id->text, id->len, NULL, 0, topics[2], TOPIC_MAX)};
 	s->state = SESSION_SUBSCRIBING;
@@ -154,9 +154,10 @@ static bool check_own_seq(struct session *s, struct membership *m, uint64_t seq)
 		uint64_t missing = seq - m->seq - 1;
 		static struct log_limit limit;
 		count_more(COUNTER_DROP_LOST, missing);
+		count_more(COUNTER_UNDELIVERED_LOST, missing);
 		log_limited(&limit, s->bridge->loop.now_ms, LOG_LEVEL_ERROR,
 		            "room %s: %llu messages for %s were lost between broker and bridge", m->room->name,
-		            (unsigned long long)missing, s->who->identity.text);
+		            (unsigned long long)missing, s->who->identity->text);
 		session_close(s, CLOSE_OVERLOADED, "messages were lost, resume with since");
 	}
 	m->have_seq = true;
@@ -195,6 +196,7 @@ static void on_message(struct session *s, const struct topic *topic, const struc
 	if (to == NULL)
 		return;
 	s->bridge->rooms.deliveries++;
+	count(COUNTER_DELIVERED_DIRECT);
 	struct chunk *c = make_frame(to, p);
 	if (c != NULL)
 		session_deliver(to, room, c, 0, c->len, marks.late);
@@ -244,7 +246,7 @@ static void on_publish(struct session *s, const struct mqtt_publish *p)
 			mqtt_link_commit(&s->link, mqtt_encode_puback(at, 4, p->packet_id, 0));
 	}
 	struct topic topic = topic_parse(root, strlen(root), p->topic.at, p->topic.len);
-	bool notice = topic.kind == TOPIC_NOTICES;
+	bool notice = topic.kind == TOPIC_BRIDGE;
 	if (notice && p->payload.len > 0 && p->payload.at[0] != '{')
 		on_position(s, p->payload.at, p->payload.len);
 	else if (notice && s->state < SESSION_OPEN)
@@ -293,7 +295,7 @@ static void refuse_login(struct session *s)
 	}
 	log_limited(&limit, b->loop.now_ms, LOG_LEVEL_ERROR,
 	            "the broker refuses the session of %s; is the chat plugin the first `plugin` line?",
-	            s->who->identity.text);
+	            s->who->identity->text);
 	session_close(s, CLOSE_FORBIDDEN, "not allowed");
 }
 

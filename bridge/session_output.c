@@ -139,7 +139,7 @@ void session_send_error(struct session *s, enum chat_error error, const char *fi
 	count(counter_of_error(error));
 	if (error == CHAT_ERROR_RATE_LIMITED)
 		log_limited(&limit, s->bridge->loop.now_ms, LOG_LEVEL_NOTICE,
-		            "%s joins and leaves rooms, or asks for history, too often", s->who->identity.text);
+		            "%s joins and leaves rooms, or asks for history, too often", s->who->identity->text);
 	size_t n = reply_error(error, s->bridge->settings.language, s->bridge->settings.system_sender, field, ref,
 	                       ref_len, frame, sizeof frame);
 	session_send_text(s, frame, n);

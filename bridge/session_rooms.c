@@ -82,7 +82,7 @@ void session_forget_room(struct session *s, const char *name, size_t len)
 
 void session_forget_typing(struct session *s)
 {
-	unsubscribe_own(s, TOPIC_USER_TYPING, s->who->identity.text, s->who->identity.len);
+	unsubscribe_own(s, TOPIC_USER_TYPING, s->who->identity->text, s->who->identity->len);
 }
 
 static void free_join_refs(struct membership *m)
@@ -119,7 +119,7 @@ void session_send_ready(struct session *s)
 	char frame[SESSION_ROOMS_MAX * (ROOM_MAX + 3) + IDENTITY_MAX * 2 + 64];
 	char *at = frame;
 	at = stpcpy(at, "{\"type\":\"ready\",\"user\":\"");
-	at = json_escape(s->who->identity.text, s->who->identity.len, at);
+	at = json_escape(s->who->identity->text, s->who->identity->len, at);
 	at = stpcpy(at, "\",\"rooms\":[");
 	for (uint32_t i = 0; i < s->room_count; i++) {
 		at = stpcpy(at, i > 0 ? ",\"" : "\"");

@@ -11,7 +11,8 @@
  *   <root>/users/<id>/typing        typing events             TOPIC_USER_TYPING
  *   <root>/users/<id>/events        the same of direct messages    TOPIC_USER_EVENTS
  *   <root>/users/<id>/notices/<cid> acks and errors           TOPIC_NOTICES
- *   <root>/bridges/<cid>            what the plugin tells one bridge process    TOPIC_BRIDGE
+ *   <root>/bridges/<cid>            what the plugin tells one bridge process, or one of its sessions
+ *                                                             TOPIC_BRIDGE
  *   <root>/events                   what moderators say to all    TOPIC_EVENTS
  *   <root>/sync                     what bridges and their sessions ask the plugin    TOPIC_SYNC
  *

@@ -58,11 +58,15 @@ static bool is_own_client(struct mosquitto *handle, const struct topic *t)
 	return id && is_own(handle, t) && topic_level_equals(t->client, t->client_len, id, strlen(id));
 }
 
-/* True for a bridge's own connection and what it alone, or every bridge, is told. */
+/* True for a bridge's own connection and what it alone, or every bridge, is told; and for a session and its
+ * notices. */
 static bool is_own_bridge(struct mosquitto *handle, const struct topic *t)
 {
+	const struct client *client = clients_find(handle);
 	const char *id = mosquitto_client_id(handle);
 
+	if (client && client->kind == CLIENT_SESSION)
+		return topic_level_equals(t->name, t->name_len, client->id, strlen(client->id));
 	return auth_is_bridge(handle) && id &&
 	       (topic_level_equals(t->name, t->name_len, id, strlen(id)) ||
 	        topic_level_equals(t->name, t->name_len, BRIDGES_ALL, strlen(BRIDGES_ALL)));

@@ -16,7 +16,6 @@ struct known {
 	const struct mosquitto *handle; /* the key; never looked into */
 	struct client client;
 	struct user *user;
-	struct identity who;
 	char id[]; /* NUL-terminated */
 };
 
@@ -51,7 +50,8 @@ const struct client *clients_enter(const struct mosquitto *handle, const struct 
 	size_t len = strlen(id);
 
 	if (known) {
-		if (known->client.kind == kind && identity_equal(&known->who, who) && strcmp(known->id, id) == 0)
+		if (known->client.kind == kind && identity_equal(known->client.who, who) &&
+		    strcmp(known->id, id) == 0)
 			return &known->client;
 		forget(known);
 	}
@@ -59,11 +59,11 @@ const struct client *clients_enter(const struct mosquitto *handle, const struct 
 	if (!known)
 		return NULL;
 	known->handle = handle;
-	known->who = *who;
 	memcpy(known->id, id, len + 1);
-	known->client =
-	    (struct client){.who = &known->who, .id = known->id, .kind = kind, .since_ms = clock_real_ms()};
 	known->user = users_enter(who);
+	if (known->user)
+		known->client = (struct client){
+		    .who = users_identity(known->user), .id = known->id, .kind = kind, .since_ms = clock_real_ms()};
 	if (known->user && table_add(&state.all, known, &known->handle, sizeof(known->handle)))
 		return &known->client;
 	if (known->user)

@@ -306,6 +306,16 @@ bool history_forgotten(struct history_forgotten *out)
 	return state.options && history_writer_forgotten(out);
 }
 
+size_t history_queue_bytes(void)
+{
+	return state.options ? history_writer_bytes() : 0;
+}
+
+void history_flushes(uint64_t cells[HISTOGRAM_CELLS_MAX])
+{
+	history_writer_flushes(cells);
+}
+
 void history_tick(void)
 {
 	static const struct {

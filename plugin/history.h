@@ -12,6 +12,7 @@
 #ifndef CHAT_HISTORY_H
 #define CHAT_HISTORY_H
 
+#include "common/histogram.h"
 #include "common/identity.h"
 #include "common/ulid.h"
 #include "schema.h"
@@ -58,6 +59,12 @@ uint64_t history_committed(void);
  * of the calls, when the text is gone from the file. */
 bool history_forget(const char *id);
 bool history_forgotten(struct history_forgotten *out);
+
+/* Bytes of messages that are not written yet. */
+size_t history_queue_bytes(void);
+
+/* The cells of histogram_flush: how long the thread took for its transactions. */
+void history_flushes(uint64_t cells[HISTOGRAM_CELLS_MAX]);
 
 /* Logs what the thread has met with. */
 void history_tick(void);

@@ -53,6 +53,7 @@ static struct {
 	atomic_uint troubled; /* a bit for each of them */
 	atomic_size_t bytes;
 	atomic_uint_fast64_t committed;
+	atomic_uint_fast64_t flushes[HISTOGRAM_CELLS_MAX]; /* only the writer adds */
 } shared = {.mutex = PTHREAD_MUTEX_INITIALIZER};
 
 /* The main thread's alone. */
@@ -204,6 +205,14 @@ uint64_t history_writer_committed(void)
 size_t history_writer_bytes(void)
 {
 	return atomic_load(&shared.bytes);
+}
+
+void history_writer_flushes(uint64_t cells[HISTOGRAM_CELLS_MAX])
+{
+	size_t i;
+
+	for (i = 0; i < HISTOGRAM_CELLS_MAX; i++)
+		cells[i] = atomic_load_explicit(&shared.flushes[i], memory_order_relaxed);
 }
 
 bool history_writer_troubled(void)
@@ -389,6 +398,23 @@ static void forget_up_to(const struct history_item *last)
 	atomic_store(&shared.committed, n);
 }
 
+static uint64_t now_us(void)
+{
+	struct timespec t;
+
+	if (clock_gettime(CLOCK_MONOTONIC, &t) != 0)
+		return 0;
+	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+static void note_duration(uint64_t us)
+{
+	size_t cell = histogram_cell(&histogram_flush, us), sum = histogram_cells(&histogram_flush) - 1;
+
+	(void)atomic_fetch_add_explicit(&shared.flushes[cell], 1, memory_order_relaxed);
+	(void)atomic_fetch_add_explicit(&shared.flushes[sum], us, memory_order_relaxed);
+}
+
 /* One transaction with the first of what is taken. */
 static bool write_batch(void)
 {
@@ -396,10 +422,12 @@ static bool write_batch(void)
 	enum store_result result;
 	unsigned long left_out = 0;
 	bool forgets = false;
+	uint64_t begun_us;
 	unsigned count;
 
 	if (!have_store())
 		return false;
+	begun_us = now_us();
 	result = history_store_begin(writer.store);
 	for (count = 0; result == STORE_OK && item && count < BATCH_ITEMS; count++) {
 		result = write_item(item, &left_out);
@@ -414,6 +442,7 @@ static bool write_batch(void)
 		history_store_rollback(writer.store);
 		return false;
 	}
+	note_duration(now_us() - begun_us);
 	note_success();
 	if (forgets)
 		history_store_wipe_log(writer.store);

@@ -16,6 +16,8 @@
 
 #include "history_store.h"
 
+#include "common/histogram.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -74,6 +76,10 @@ uint64_t history_writer_committed(void);
 
 /* Bytes that are queued or being written. */
 size_t history_writer_bytes(void);
+
+/* The cells of histogram_flush: how long the transactions took that were committed, since the process began.
+ */
+void history_writer_flushes(uint64_t cells[HISTOGRAM_CELLS_MAX]);
 
 /* True when there is any trouble to fetch; costs a look at one variable. */
 bool history_writer_troubled(void);

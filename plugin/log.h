@@ -1,16 +1,25 @@
 /*
  * log.h - lines in the broker's log. Main thread only.
  *
- * Each line starts with "chat: ". What a remote client can set off goes through log_limited, so
- * that nobody fills a disk from outside; text that came from outside goes through log_text.
+ * Each line starts with "chat: ", or with plugin_opt_log_format json is an object (common/log_object.h). What
+ * a remote client can set off goes through log_limited, so that nobody fills a disk from outside; text that
+ * came from outside goes through log_text.
  */
 #ifndef CHAT_LOG_H
 #define CHAT_LOG_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #define LOG_TEXT_MAX 128 /* bytes of foreign text in a line, NUL included */
+
+/* From here on lines are objects, or not. Without it, and after log_stop, they are not. */
+void log_use_json(bool json);
+
+/* A line of any program's. text: printable, len bytes; fields: as of a struct log_fields, for objects alone.
+ */
+void log_record(int level, const char *program, const char *text, size_t len, const char *fields);
 
 /* level: one of MOSQ_LOG_ERR, _WARNING, _NOTICE, _INFO, _DEBUG. */
 void log_line(int level, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -256,14 +256,24 @@ static const char *read_allowed_origins(const char *v, struct options *o)
 	}
 }
 
-static const char *read_trusted_proxies(const char *v, struct options *o)
+static const char *read_ranges(const char *v, char out[PROXIES_MAX + 1])
 {
 	struct cidr_list list;
 
 	if (strlen(v) > PROXIES_MAX || !cidr_list_parse(v, strlen(v), &list) || list.count == 0)
 		return "addresses or ranges of them are expected, with commas between, such as 127.0.0.1,10.0.0.0/8";
-	memcpy(o->trusted_proxies, v, strlen(v) + 1);
+	memcpy(out, v, strlen(v) + 1);
 	return NULL;
+}
+
+static const char *read_trusted_proxies(const char *v, struct options *o)
+{
+	return read_ranges(v, o->trusted_proxies);
+}
+
+static const char *read_metrics_allow(const char *v, struct options *o)
+{
+	return read_ranges(v, o->metrics_allow);
 }
 
 static const char *read_max_message_chars(const char *v, struct options *o)
@@ -434,6 +444,22 @@ static const char *read_sandbox(const char *v, struct options *o)
 	return NULL;
 }
 
+static const char *read_metrics(const char *v, struct options *o)
+{
+	if (strcmp(v, "on") != 0 && strcmp(v, "off") != 0)
+		return "`on` or `off` is expected";
+	o->metrics = strcmp(v, "on") == 0;
+	return NULL;
+}
+
+static const char *read_log_format(const char *v, struct options *o)
+{
+	if (strcmp(v, "text") != 0 && strcmp(v, "json") != 0)
+		return "`text` or `json` is expected";
+	o->log_json = strcmp(v, "json") == 0;
+	return NULL;
+}
+
 static const char *read_web_root(const char *v, struct options *o)
 {
 	o->web_off = strcmp(v, "off") == 0;
@@ -517,6 +543,9 @@ const struct option_reader option_readers[] = {
     {"history_sync", read_history_sync},
     {"history_queue_bytes", read_history_queue_bytes},
     {"web_root", read_web_root},
+    {"log_format", read_log_format},
+    {"metrics", read_metrics},
+    {"metrics_allow", read_metrics_allow},
     {"tls_cert_file", read_tls_cert_file},
     {"tls_key_file", read_tls_key_file},
     {"chat_config", read_chat_config},

@@ -40,6 +40,9 @@ struct options {
 	bool fanout_session;
 	bool mqtt;    /* the bridges tunnel MQTT over WebSocket */
 	bool sandbox; /* of the bridges */
+	bool metrics;
+	bool log_json;                       /* lines of the log are objects */
+	char metrics_allow[PROXIES_MAX + 1]; /* a list as of cidr.h, or "": this machine alone */
 	enum other_topics other_topics;
 	enum auth_mode auth;
 	bool auth_given;                         /* `auth` was written down */

@@ -20,6 +20,7 @@
 #include "messages.h"
 #include "moderation.h"
 #include "moderation_store.h"
+#include "node_metrics.h"
 #include "presence.h"
 #include "refs.h"
 #include "start.h"
@@ -129,6 +130,7 @@ static int on_tick(int event, void *data, void *userdata)
 			moderation_store_changed();
 		log_tick(now);
 		counters_tick(now);
+		node_metrics_tick(now);
 	}
 	return MOSQ_ERR_SUCCESS;
 }

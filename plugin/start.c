@@ -27,6 +27,7 @@
 #include "moderation.h"
 #include "moderation_store.h"
 #include "moderators.h"
+#include "node_metrics.h"
 #include "notices.h"
 #include "options.h"
 #include "origin.h"
@@ -292,6 +293,14 @@ static bool start_moderation(const struct broker_config *config, const struct de
 	return moderation_store_start(path);
 }
 
+static bool start_metrics(const struct host *host, const struct broker_config *config)
+{
+	if (node_metrics_start(live_options(), host->version, config->sys_interval_s))
+		return true;
+	log_line(MOSQ_LOG_ERR, "out of memory");
+	return false;
+}
+
 /* What has been started must be stopped by the caller. */
 static bool start_parts(const struct host *host, const struct broker_config *config, const struct decision *d)
 {
@@ -352,12 +361,13 @@ bool start_all(const struct mosquitto_opt *options, int count)
 		log_fault(&fault, config, MOSQ_LOG_ERR);
 		goto out;
 	}
+	log_use_json(live_options()->log_json);
 	ok = check_host(host) && check_config(config, live_options()) && find_web_root(host->plugin_path, config);
 	if (!ok)
 		goto out;
 	d = decide(live_options(), config);
 	state.started = true;
-	ok = start_key(config) && start_parts(host, config, &d);
+	ok = start_metrics(host, config) && start_key(config) && start_parts(host, config, &d);
 	if (!ok)
 		stop_all();
 out:
@@ -415,6 +425,7 @@ void stop_all(void)
 	moderators_stop();
 	presence_stop();
 	farewells_stop();
+	node_metrics_stop();
 	live_options_stop();
 	counters_stop();
 	log_stop();

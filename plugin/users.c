@@ -21,7 +21,8 @@ struct user {
 	uint64_t counted_ms;      /* when the bucket was last brought up to date */
 	uint64_t bucket;          /* thousandths of a message, at most burst * TOKEN */
 	uint32_t live;
-	struct identity who; /* its text is the key */
+	const struct identity *who; /* its text is the key */
+	unsigned char who_room[];
 };
 
 static struct {
@@ -68,12 +69,12 @@ static struct user *find_or_add(const struct identity *who)
 
 	if (user)
 		return user;
-	user = calloc(1, sizeof(*user));
+	user = calloc(1, sizeof(*user) + identity_size(who));
 	if (!user)
 		return NULL;
-	user->who = *who;
+	user->who = identity_put(user->who_room, who);
 	user->bucket = full_bucket();
-	if (!table_add(&state.all, user, user->who.text, user->who.len)) {
+	if (!table_add(&state.all, user, user->who->text, user->who->len)) {
 		free(user);
 		return NULL;
 	}
@@ -93,6 +94,11 @@ struct user *users_enter(const struct identity *who)
 	DL_DELETE(state.idle, user);
 	presence_came(who);
 	return user;
+}
+
+const struct identity *users_identity(const struct user *user)
+{
+	return user->who;
 }
 
 bool users_online(const struct identity *who)
@@ -123,7 +129,7 @@ void users_leave(struct user *user)
 	user->live--;
 	if (user->live > 0)
 		return;
-	presence_left(&user->who);
+	presence_left(user->who);
 	DL_APPEND(state.idle, user);
 	fill(user, clock_monotonic_ms());
 	/* Who has not sent much is of no use now; others wait for users_tidy. */

@@ -28,6 +28,9 @@ void users_stop(void);
 struct user *users_enter(const struct identity *who);
 void users_leave(struct user *user);
 
+/* Good as long as the user has a live client. */
+const struct identity *users_identity(const struct user *user);
+
 /* True when the identity has a live client. */
 bool users_online(const struct identity *who);
 

@@ -212,6 +212,11 @@ int mosquitto_broker_publish(const char *clientid, const char *topic, int payloa
 		MUST(room_name_valid(t.name, t.name_len));
 		check_object(payload, (size_t)payloadlen);
 		break;
+	case TOPIC_BRIDGE: /* a session's notices */
+		MUST(topic_level_equals(t.name, t.name_len, author->id, strlen(author->id)));
+		if (memcmp(payload, "position ", 9) != 0)
+			check_object(payload, (size_t)payloadlen);
+		break;
 	case TOPIC_NOTICES:
 		MUST(topic_level_equals(t.name, t.name_len, author->user_name, strlen(author->user_name)));
 		MUST(topic_level_equals(t.client, t.client_len, author->id, strlen(author->id)));

@@ -31,6 +31,8 @@ REAL = {
     "/rooms/{room}/messages": "/rooms/general/messages",
     "/messages/{pair}": "/messages/%s_%s" % (A, B),
     "/health": "/health",
+    "/ready": "/ready",
+    "/metrics": "/metrics",
     "/ws/{email}": "/ws/" + A,
     "/mqtt": "/mqtt",
 }
@@ -213,6 +215,7 @@ def everything_fine(book, brokers, root):
         assert book.ask("/", method, [("If-None-Match", "*")]) == 304
         assert book.ask("/rooms/{room}/messages", method, real="/rooms/BAD/messages") == 400
         assert book.ask("/messages/{pair}", method, real=REAL["/messages/{pair}"] + "?limit=x") == 400
+        assert book.ask("/metrics", method, [("X-Forwarded-For", "127.0.0.1")]) == 403
     for method in METHODS:
         assert book.ask("/{file}", method, real="/none.js") == 404
         assert book.ask("/{folder}/{file}", method, real="/img/none.js") == 404
@@ -225,12 +228,12 @@ def everything_fine(book, brokers, root):
 
 
 def nothing_there(book, brokers):
-    """No page, no history, no tunnel."""
-    book.chat = brokers(options={"web_root": "off", "mqtt": "off"})
+    """No page, no history, no tunnel, no metrics."""
+    book.chat = brokers(options={"web_root": "off", "mqtt": "off", "metrics": "off"})
     for path in ("/", "/{file}", "/{folder}/{file}", "/mqtt"):
         for method in METHODS:
             assert book.ask(path, method) == 404
-    for path in ("/rooms/{room}/messages", "/messages/{pair}"):
+    for path in ("/rooms/{room}/messages", "/messages/{pair}", "/metrics"):
         for method in ("get", "head"):
             assert book.ask(path, method) == 404
 
