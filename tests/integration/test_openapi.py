@@ -10,6 +10,7 @@ import jsonschema
 import pytest
 import yaml
 
+from harness import valgrind as memcheck
 from harness.broker import REPO
 from harness.dialogue import wait_for
 from harness.history import say, wait_stored, with_history
@@ -295,6 +296,7 @@ def no_descriptors(book, brokers, root):
     resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
 
 
+@memcheck.OWN_DESCRIPTORS
 def test_the_server_answers_as_it_says(brokers, tmp_path):
     root = str(tmp_path / "web")
     os.makedirs(root + "/img")

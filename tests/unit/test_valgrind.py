@@ -35,7 +35,7 @@ def test_in_valgrind(command):
     reports = Reports()
     try:
         done = subprocess.run(reports.command("program") + command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                              timeout=SECONDS)
+                              timeout=SECONDS, env=dict(os.environ, CHAT_VALGRIND="1"))
         text = done.stdout.decode("utf-8", "replace")
         assert done.returncode == 0, text[-20000:]
         ended = ["</valgrindoutput>" in report for report in reports.texts("program")]
