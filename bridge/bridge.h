@@ -8,6 +8,7 @@
 #define CHAT_BRIDGE_BRIDGE_H
 
 #include "bridge/acceptor.h"
+#include "bridge/closed_rooms.h"
 #include "bridge/health.h"
 #include "bridge/history_reader.h"
 #include "bridge/loop.h"
@@ -34,7 +35,9 @@ struct bridge {
 	struct roster roster;
 	struct reports reports;
 	struct health health;
-	struct sync_part orders; /* of session_orders.c */
+	struct sync_part orders;                   /* of session_orders.c */
+	struct sync_part announcements, deletions; /* of session_events.c */
+	struct closed_rooms closed;
 	struct sessions sessions;
 	struct tunnels tunnels;
 	struct server server;

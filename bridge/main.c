@@ -111,6 +111,7 @@ static void on_stop_timer(uv_timer_t *timer)
 	tunnels_stop(&b->tunnels);
 	roster_stop(&b->roster);
 	rooms_stop(&b->rooms);
+	closed_rooms_stop(&b->closed);
 	history_reader_stop(&b->history);
 	mqtt_links_stop(&b->links);
 	loop_stop(&b->loop);
@@ -222,6 +223,8 @@ static bool start(struct bridge *b)
 	read_ranges(b);
 	sync_start(&b->sync, b);
 	session_orders_start(b);
+	session_events_start(b);
+	closed_rooms_start(&b->closed, b);
 	reports_start(&b->reports, b);
 	health_start(&b->health, b);
 	const struct sockaddr_un *broker = sandbox_address(b->settings.broker_socket);

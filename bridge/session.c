@@ -3,6 +3,7 @@
 #include "bridge/counters.h"
 #include "bridge/log.h"
 #include "common/log_object.h"
+#include "common/utf8.h"
 
 #include <libwebsockets.h>
 #include <stdlib.h>
@@ -14,7 +15,8 @@
 #define LINGER_MS 5000      /* for the broker to acknowledge what the client sent before it left */
 #define SESSION_NUMBER_MASK 0x0000ffffffffffffu /* fits an origin, with room to count up */
 #define DEVICES_TIDY_MS 1000
-#define BUCKETS 4096 /* a power of two */
+#define REASON_MAX 123u /* bytes that a close frame has for it */
+#define BUCKETS 4096    /* a power of two */
 
 bool session_leaving(const struct session *s)
 {
@@ -59,6 +61,7 @@ static bool keep_params(struct session *s, const struct session_params *params)
 	s->echo = params->echo;
 	s->wants_presence = params->wants_presence;
 	s->wants_typing = params->wants_typing;
+	s->wants_deleted = params->wants_deleted;
 	memcpy(s->since, params->since, sizeof s->since);
 	s->room_cap = params->room_count > 0 ? (uint32_t)params->room_count : 1;
 	s->rooms = calloc(s->room_cap, sizeof *s->rooms);
@@ -252,6 +255,16 @@ void session_close(struct session *s, enum close_code code, const char *reason)
 	put_on_closing_list(s, s->bridge->loop.now_ms + CLOSE_WAIT_MS);
 }
 
+void session_close_saying(struct session *s, enum close_code code, struct mqtt_span reason)
+{
+	if (session_leaving(s))
+		return;
+	while (reason.len > REASON_MAX || (reason.len > 0 && !utf8_valid(reason.at, reason.len, NULL)))
+		reason.len--;
+	s->said = reason.len > 0 ? strndup(reason.at, reason.len) : NULL;
+	session_close(s, code, s->said != NULL ? s->said : "ended by the operator");
+}
+
 /* Has a newer session of the same device taken over? */
 static bool device_lives_on(const struct session *s)
 {
@@ -281,6 +294,7 @@ static void destroy(struct session *s)
 	mqtt_link_close(&s->link);
 	replay_end(s);
 	session_history_cancel(s);
+	sync_forget(&s->bridge->sync, &s->refused);
 	session_leave_rooms(s);
 	roster_leave(&s->bridge->roster, s);
 	session_input_clear(s);
@@ -298,6 +312,7 @@ static void destroy(struct session *s)
 	free(s->device);
 	free(s->home_room);
 	free(s->left_room);
+	free(s->said);
 	free(s);
 }
 

@@ -105,6 +105,12 @@ bool session_hand_token(struct session *s, const char *text, size_t len)
 	return ask(s, question, sizeof question - 1, text, len);
 }
 
+bool session_hand_command(struct session *s, const char *text, size_t len)
+{
+	static const char question[] = "command 1 ";
+	return ask(s, question, sizeof question - 1, text, len);
+}
+
 /* ---- what the broker sends --------------------------------------------------------------- */
 
 static void on_suback(struct session *s, const struct mqtt_suback *ack)
@@ -275,6 +281,45 @@ static void on_packet(struct mqtt_link *link, const struct mqtt_packet *packet)
 	}
 }
 
+/* Its login was not accepted, and the plugin has ordered nothing else. */
+static void refuse_login(struct session *s)
+{
+	struct bridge *b = s->bridge;
+	static struct log_limit limit;
+	if (session_leaving(s))
+		return;
+	if (b->settings.logins) {
+		session_close(s, CLOSE_BAD_TOKEN,
+		              s->password_len > CREDENTIAL_HEX ? "token not accepted" : "token missing");
+		return;
+	}
+	log_limited(&limit, b->loop.now_ms, LOG_LEVEL_ERROR,
+	            "the broker refuses the session of %s; is the chat plugin the first `plugin` line?",
+	            s->who->identity->text);
+	session_close(s, CLOSE_FORBIDDEN, "not allowed");
+}
+
+static void on_no_order(struct sync_question *q, struct mqtt_span rest, struct mqtt_span body)
+{
+	(void)rest;
+	(void)body;
+	refuse_login((struct session *)((char *)q - offsetof(struct session, refused)));
+}
+
+static void on_order_lost(struct sync_question *q)
+{
+	refuse_login((struct session *)((char *)q - offsetof(struct session, refused)));
+}
+
+/* CONNACK cannot say that somebody is banned, and why; the plugin does, by an order that is on its way over
+ * the bridge's own connection. Whatever is answered there, the order has come before it. */
+static void await_order(struct session *s)
+{
+	s->refused = (struct sync_question){.on_answer = on_no_order, .on_lost = on_order_lost};
+	if (!sync_ask(&s->bridge->sync, &s->refused, "position"))
+		refuse_login(s);
+}
+
 static void on_down(struct mqtt_link *link, const char *reason, uint8_t code)
 {
 	struct session *s = session_of(link);
@@ -288,16 +333,7 @@ static void on_down(struct mqtt_link *link, const char *reason, uint8_t code)
 	    (s->device != NULL && code == 0 && mqtt_link_alive(&b->rooms.link))) {
 		session_close(s, CLOSE_REPLACED, "replaced by the same device");
 	} else if (code == MQTT_REASON_NOT_AUTHORIZED || code == MQTT_REASON_BAD_USER_OR_PASSWORD) {
-		static struct log_limit limit;
-		if (b->settings.logins) {
-			session_close(s, CLOSE_BAD_TOKEN,
-			              s->password_len > CREDENTIAL_HEX ? "token not accepted" : "token missing");
-			return;
-		}
-		log_limited(&limit, b->loop.now_ms, LOG_LEVEL_ERROR,
-		            "the broker refuses the session of %s: %s; is the chat plugin the first `plugin` line?",
-		            s->who->identity->text, reason);
-		session_close(s, CLOSE_FORBIDDEN, "not allowed");
+		await_order(s);
 	} else if (code == MQTT_REASON_ADMINISTRATIVE_ACTION) {
 		session_close(s, CLOSE_FORBIDDEN, "ended by the operator");
 	} else {

@@ -83,7 +83,7 @@ void session_send_early(struct session *s)
  */
 static bool hold_early(struct session *s, struct chunk *c, uint32_t start, uint32_t end)
 {
-	if (s->ready_sent || (!s->wants_presence && !s->wants_typing))
+	if (s->ready_sent || (!s->wants_presence && !s->wants_typing && !s->wants_deleted))
 		return false;
 	if (s->early.bytes + (end - start) <= s->bridge->settings.outbox_bytes / 2 &&
 	    outbox_push(&s->early, c, start, end))

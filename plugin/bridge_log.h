@@ -11,7 +11,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define BRIDGE_TEXT_MAX 900  /* bytes; the broker cuts its own lines at 1000. Longer ones go on in the next. \
+#define BRIDGE_TEXT_MAX                                                                                      \
+	900                      /* bytes; the broker cuts its own lines at 1000. Longer ones go on in the next. \
 	                          */
 #define BRIDGE_LINE_MAX 2048 /* with fields */
 

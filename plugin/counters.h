@@ -23,7 +23,9 @@
 	X(ACCEPTED_MQTT, "messages_accepted", "mqtt")                                                            \
 	X(ACCEPTED_AGAIN, "messages_accepted", "again")   /* a resend under the same reference: not delivered */ \
 	X(ACCEPTED_TYPING, "messages_accepted", "typing") /* those beyond one a second, too */                   \
-	X(BRIDGE_RESTART, "bridge_restarts", "ready")     /* one that had to be started again is there */
+	X(BRIDGE_RESTART, "bridge_restarts", "ready")     /* one that had to be started again is there */        \
+	X(COMMANDS_OK, "commands", "ok")                  /* of moderators */                                    \
+	X(COMMANDS_FAILED, "commands", "failed")
 
 enum counter {
 #define X(id, family, label) COUNTER_##id,

@@ -191,11 +191,14 @@ bool history_start(const struct options *options)
 
 void history_stop(void)
 {
+	struct history_forgotten forgotten;
 	unsigned long lost;
 
 	if (!state.options)
 		return;
 	lost = history_writer_stop();
+	while (history_writer_forgotten(&forgotten))
+		; /* nobody asks any more */
 	history_tick();
 	if (lost > 0)
 		log_line(MOSQ_LOG_ERR, "%s could not be written at the end: %lu messages are not in it",
@@ -291,6 +294,16 @@ uint64_t history_position(char id[ULID_LEN + 1])
 uint64_t history_committed(void)
 {
 	return state.options ? history_writer_committed() : UINT64_MAX;
+}
+
+bool history_forget(const char *id)
+{
+	return state.options && history_writer_forget(id);
+}
+
+bool history_forgotten(struct history_forgotten *out)
+{
+	return state.options && history_writer_forgotten(out);
 }
 
 size_t history_queue_bytes(void)

@@ -50,6 +50,15 @@ struct history_message {
 	bool late; /* QoS 2: it will be renumbered when it is released */
 };
 
+/* Where a message was whose text has been forgotten. */
+struct history_forgotten {
+	char id[ULID_LEN + 1];
+	bool found;
+	enum history_kind kind;
+	char place[HISTORY_PLACE_MAX + 1]; /* name of the place */
+	char to[IDENTITY_MAX + 1];         /* HISTORY_PAIR: the recipient */
+};
+
 /* What a recent message with a reference was. Borrowed for the call. */
 struct history_recent {
 	struct identity sender;
@@ -89,6 +98,14 @@ enum store_result history_store_insert(struct history_store *store, const struct
 
 /* The message with this id gets another n. STORE_NEVER where there is none, or n is taken. */
 enum store_result history_store_renumber(struct history_store *store, const char *id, uint64_t n);
+
+/* Takes the text of the message out->id away, so that nothing of it stays in the database; its row stays, for
+ * others refer to it. out->found (false before) tells whether there was one. */
+enum store_result history_store_forget(struct history_store *store, struct history_forgotten *out);
+
+/* After a commit with such a one: what the write-ahead log has of it goes as well, unless somebody reads just
+ * now; then it goes when the log is next begun anew. */
+void history_store_wipe_log(struct history_store *store);
 
 enum store_result history_store_commit(struct history_store *store);
 void history_store_rollback(struct history_store *store);

@@ -21,13 +21,14 @@
 #define BUSY_PATIENCE_MS 1000 /* that somebody else may hold the database before it is worth a line */
 #define AGE_CHECK_MS 10000
 
-enum task { INSERT, RENUMBER };
+enum task { INSERT, RENUMBER, FORGET };
 
 struct history_item {
 	struct history_item *next;
 	size_t size;
 	enum task task;
-	struct history_message message; /* points into text; RENUMBER: n and id alone */
+	struct history_message message;      /* points into text; RENUMBER: n and id alone */
+	struct history_forgotten *forgotten; /* FORGET: id, then the result; else NULL */
 	char text[];
 };
 
@@ -45,6 +46,7 @@ static struct {
 	pthread_mutex_t mutex; /* of queue, stopping, stop_by_ms and troubles; held for a few instructions */
 	pthread_cond_t wake;
 	struct list queue;
+	struct list forgotten; /* items whose results have not been fetched */
 	bool stopping;
 	uint64_t stop_by_ms;
 	struct trouble troubles[HISTORY_TROUBLES];
@@ -92,6 +94,7 @@ struct history_item *history_writer_item(const struct history_message *m, bool *
 	item->next = NULL;
 	item->size = size;
 	item->task = INSERT;
+	item->forgotten = NULL;
 	item->message = *m;
 	at = item->text;
 	item->message.id = memcpy(at, m->id, ULID_LEN);
@@ -153,6 +156,45 @@ uint64_t history_writer_renumber(const char *id)
 	item->message.id = memcpy(item->text, id, ULID_LEN);
 	(void)atomic_fetch_add(&shared.bytes, item->size);
 	return put(item);
+}
+
+bool history_writer_forget(const char *id)
+{
+	struct history_item *item = calloc(1, sizeof(*item));
+	struct history_forgotten *forgotten = calloc(1, sizeof(*forgotten));
+
+	if (!item || !forgotten) {
+		free(item);
+		free(forgotten);
+		return false;
+	}
+	memcpy(forgotten->id, id, ULID_LEN);
+	item->size = sizeof(*item) + sizeof(*forgotten);
+	item->task = FORGET;
+	item->forgotten = forgotten;
+	item->message.id = forgotten->id;
+	(void)atomic_fetch_add(&shared.bytes, item->size);
+	(void)put(item);
+	return true;
+}
+
+bool history_writer_forgotten(struct history_forgotten *out)
+{
+	struct history_item *item;
+
+	(void)pthread_mutex_lock(&shared.mutex);
+	item = shared.forgotten.first;
+	if (item)
+		shared.forgotten.first = item->next;
+	if (!shared.forgotten.first)
+		shared.forgotten.last = NULL;
+	(void)pthread_mutex_unlock(&shared.mutex);
+	if (!item)
+		return false;
+	*out = *item->forgotten;
+	free(item->forgotten);
+	free(item);
+	return true;
 }
 
 uint64_t history_writer_committed(void)
@@ -308,7 +350,8 @@ static bool have_store(void)
 static enum store_result write_item(const struct history_item *item, unsigned long *left_out)
 {
 	char text[HISTORY_WHY_MAX];
-	enum store_result result = item->task == INSERT
+	enum store_result result = item->task == FORGET ? history_store_forget(writer.store, item->forgotten)
+	                           : item->task == INSERT
 	                               ? history_store_insert(writer.store, &item->message)
 	                               : history_store_renumber(writer.store, item->message.id, item->message.n);
 
@@ -316,10 +359,24 @@ static enum store_result write_item(const struct history_item *item, unsigned lo
 		return result;
 	(*left_out)++;
 	(void)snprintf(text, sizeof(text), "%s %.*s: %s",
-	               item->task == INSERT ? "message" : "the place of message", ULID_LEN, item->message.id,
-	               history_store_error(writer.store));
+	               item->task == INSERT   ? "message"
+	               : item->task == FORGET ? "the deletion of message"
+	                                      : "the place of message",
+	               ULID_LEN, item->message.id, history_store_error(writer.store));
 	report(HISTORY_TROUBLE_ROW, text);
 	return STORE_OK;
+}
+
+static void done_with(struct history_item *item)
+{
+	if (item->task != FORGET) {
+		free(item);
+		return;
+	}
+	item->next = NULL;
+	(void)pthread_mutex_lock(&shared.mutex);
+	append(&shared.forgotten, item);
+	(void)pthread_mutex_unlock(&shared.mutex);
 }
 
 /* The first items, up to and with this one, are done with. */
@@ -334,7 +391,7 @@ static void forget_up_to(const struct history_item *last)
 		all = item == last;
 		writer.taken.first = item->next;
 		(void)atomic_fetch_sub(&shared.bytes, item->size);
-		free(item);
+		done_with(item);
 	}
 	if (!writer.taken.first)
 		writer.taken.last = NULL;
@@ -364,6 +421,7 @@ static bool write_batch(void)
 	const struct history_item *item = writer.taken.first, *last = NULL;
 	enum store_result result;
 	unsigned long left_out = 0;
+	bool forgets = false;
 	uint64_t begun_us;
 	unsigned count;
 
@@ -373,6 +431,7 @@ static bool write_batch(void)
 	result = history_store_begin(writer.store);
 	for (count = 0; result == STORE_OK && item && count < BATCH_ITEMS; count++) {
 		result = write_item(item, &left_out);
+		forgets = forgets || item->task == FORGET;
 		last = item;
 		item = item->next;
 	}
@@ -385,6 +444,8 @@ static bool write_batch(void)
 	}
 	note_duration(now_us() - begun_us);
 	note_success();
+	if (forgets)
+		history_store_wipe_log(writer.store);
 	forget_up_to(last);
 	return true;
 }
@@ -426,6 +487,7 @@ static void write_rest(uint64_t by_ms)
 		writer.taken.first = item->next;
 		if (item->task == INSERT)
 			writer.lost++;
+		free(item->forgotten);
 		free(item);
 	}
 	writer.taken.last = NULL;

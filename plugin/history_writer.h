@@ -64,6 +64,13 @@ uint64_t history_writer_put(struct history_item *item, char id[ULID_LEN + 1]);
  * for the queue's bound; 0 when out of memory. */
 uint64_t history_writer_renumber(const char *id);
 
+/* Has the text of the message with this id (ULID_LEN bytes) forgotten, behind everything queued. False when
+ * out of memory. What has become of it tells history_writer_forgotten. */
+bool history_writer_forget(const char *id);
+
+/* The next result, in the order of the questions: it has been committed. False when there is none (yet). */
+bool history_writer_forgotten(struct history_forgotten *out);
+
 /* Everything up to this number is on its way no more: committed, or left out. */
 uint64_t history_writer_committed(void);
 

@@ -27,7 +27,8 @@ void log_line(int level, const char *format, ...) __attribute__((format(printf, 
 /* Causes of lines that remote clients, or a disk, can set off again and again: one line a minute for each,
  * and a counter (counters.h) of this family and label. Families stand together. */
 #define LOG_CAUSES(X)                                                                                        \
-	X(RESERVED, "clients_refused", "reserved_name")   /* a client id or user name kept for the bridges */    \
+	X(RESERVED, "clients_refused", "reserved_name") /* a client id or user name kept for the bridges */      \
+	X(BANNED, "clients_refused", "banned")                                                                   \
 	X(CREDENTIAL, "clients_refused", "not_a_bridge")  /* on the bridges' listener, where it takes none */    \
 	X(TOKEN_MALFORMED, "tokens_refused", "malformed") /* these in the order of enum token_fault */           \
 	X(TOKEN_UNSUPPORTED, "tokens_refused", "unsupported")                                                    \
@@ -47,16 +48,19 @@ void log_line(int level, const char *format, ...) __attribute__((format(printf, 
 	X(RATE, "publishes_refused", "rate_messages")    /* and the author is told rate_limited */               \
 	X(ACKS_FULL, "publishes_refused", "acks_full")   /* too many acks wait for the disk */                   \
 	X(HISTORY_FULL, "publishes_refused", "history_full")                                                     \
-	X(MEMORY, "drops", "memory")                      /* out of memory while serving a client */             \
-	X(NOTICE, "drops", "notice")                      /* that could not be sent */                           \
-	X(QUESTION, "drops", "question")                  /* of a bridge, which is not understood */             \
-	X(REFS, "drops", "ref")                           /* that is forgotten too early */                      \
-	X(INFLIGHT, "drops", "inflight")                  /* what is known of a QoS 2 message, too early */      \
-	X(HISTORY_ROW, "drops", "history_row")            /* a message that history will never hold */           \
-	X(HISTORY_WRITE, "history_troubles", "write")     /* messages cannot be written */                       \
-	X(HISTORY_OVER, "history_troubles", "write_over") /* and now they are */                                 \
-	X(HISTORY_MISSING, "history_troubles", "missing") /* its file is gone */                                 \
-	X(HISTORY_TRIM, "history_troubles", "trim")       /* its old messages cannot be removed */
+	X(NOT_MODERATOR, "commands_refused", "not_a_moderator")                                                  \
+	X(COMMAND_RATE, "commands_refused", "rate")                                                              \
+	X(MEMORY, "drops", "memory")                        /* out of memory while serving a client */           \
+	X(NOTICE, "drops", "notice")                        /* that could not be sent */                         \
+	X(QUESTION, "drops", "question")                    /* of a bridge, which is not understood */           \
+	X(REFS, "drops", "ref")                             /* that is forgotten too early */                    \
+	X(INFLIGHT, "drops", "inflight")                    /* what is known of a QoS 2 message, too early */    \
+	X(HISTORY_ROW, "drops", "history_row")              /* a message that history will never hold */         \
+	X(HISTORY_WRITE, "history_troubles", "write")       /* messages cannot be written */                     \
+	X(HISTORY_OVER, "history_troubles", "write_over")   /* and now they are */                               \
+	X(HISTORY_MISSING, "history_troubles", "missing")   /* its file is gone */                               \
+	X(HISTORY_TRIM, "history_troubles", "trim")         /* its old messages cannot be removed */             \
+	X(MODERATION_WRITE, "moderation_troubles", "write") /* bans and mutes cannot be written */
 
 enum log_cause {
 #define X(id, family, label) LOG_CAUSE_##id,

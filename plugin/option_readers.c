@@ -4,6 +4,7 @@
 #include "option_readers.h"
 
 #include "common/cidr.h"
+#include "common/identity.h"
 #include "common/utf8.h"
 #include "schema.h"
 
@@ -153,6 +154,52 @@ static const char *read_token_audience(const char *v, struct options *o)
 static const char *read_token_email_claim(const char *v, struct options *o)
 {
 	return read_token_text(v, o->token_email_claim);
+}
+
+static const char *read_token_role_claim(const char *v, struct options *o)
+{
+	return read_token_text(v, o->token_role_claim);
+}
+
+/* Kept as identities are compared. */
+static const char *read_moderators(const char *v, struct options *o)
+{
+	char *out = o->moderators;
+	struct identity who;
+	const char *end;
+	size_t n;
+
+	if (strlen(v) > MODERATORS_BYTES)
+		return "at most 4096 bytes are expected";
+	*out = '\0';
+	if (strcmp(v, "none") == 0)
+		return NULL;
+	for (;; v = end + 1) {
+		v += strspn(v, " \t");
+		end = strchr(v, ',');
+		if (!end)
+			end = v + strlen(v);
+		n = (size_t)(end - v);
+		while (n > 0 && (v[n - 1] == ' ' || v[n - 1] == '\t'))
+			n--;
+		if (!identity_parse(v, n, &who))
+			return "`none`, or addresses joined by commas are expected, such as "
+			       "alice@example.com,bob@example.com";
+		if (out != o->moderators)
+			*out++ = ',';
+		memcpy(out, who.text, (size_t)who.len + 1);
+		out += who.len;
+		if (*end == '\0')
+			return NULL;
+	}
+}
+
+static const char *read_moderation_file(const char *v, struct options *o)
+{
+	if (v[0] != '/' || strlen(v) >= sizeof(o->moderation_file))
+		return "an absolute path is expected";
+	memcpy(o->moderation_file, v, strlen(v) + 1);
+	return NULL;
 }
 
 /* scheme://host or scheme://host:port as a browser sends it: lower case, no path. */
@@ -468,6 +515,9 @@ const struct option_reader option_readers[] = {
     {"token_issuer", read_token_issuer},
     {"token_audience", read_token_audience},
     {"token_email_claim", read_token_email_claim},
+    {"token_role_claim", read_token_role_claim},
+    {"moderators", read_moderators},
+    {"moderation_file", read_moderation_file},
     {"allowed_origins", read_allowed_origins},
     {"trusted_proxies", read_trusted_proxies},
     {"max_message_chars", read_max_message_chars},

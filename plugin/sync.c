@@ -10,14 +10,17 @@
 #include "common/topic.h"
 #include "common/ulid.h"
 #include "compat.h"
+#include "control.h"
 #include "history.h"
 #include "log.h"
+#include "moderation.h"
 #include "node_metrics.h"
 #include "notices.h"
 #include "options.h"
 #include "presence.h"
 #include "renewal.h"
 #include "schema.h"
+#include "text_buffer.h"
 #include "tokens.h"
 
 #include <inttypes.h>
@@ -124,6 +127,34 @@ static void answer_token(const struct question *q)
 		renewal_on_frame(q->ed->client, client, q->rest, q->rest_len);
 }
 
+/* A session's frame {"type":"command",...}, the same. */
+static void answer_command(const struct question *q)
+{
+	const struct client *client = clients_find(q->ed->client);
+
+	if (client && client->kind == CLIENT_SESSION)
+		control_on_frame(client, q->rest, q->rest_len);
+}
+
+/* The names of closed rooms, for a bridge's own connection. */
+static void answer_closed(const struct question *q)
+{
+	struct text_buffer text = text_buffer_new(MODERATION_MAX * (ROOM_MAX + 1) + ANSWER_MAX);
+	const struct sanction *s;
+
+	text_puts(&text, "closed ");
+	text_puts(&text, q->token);
+	for (s = moderation_next(SANCTION_ROOM, NULL); s; s = moderation_next(SANCTION_ROOM, s)) {
+		text_puts(&text, " ");
+		text_puts(&text, s->room);
+	}
+	if (!text.failed)
+		answer(q, text.at, text.len);
+	else
+		log_limited(LOG_CAUSE_MEMORY, MOSQ_LOG_ERR, "out of memory: a bridge gets no answer");
+	text_buffer_free(&text);
+}
+
 static bool word_is(const char *word, size_t len, const char *text, size_t text_len)
 {
 	return len == text_len && memcmp(word, text, len) == 0;
@@ -204,7 +235,8 @@ static const struct {
     {"position", false, false, answer_position}, {"roster", true, false, answer_roster},
     {"token", false, true, answer_token},        {"may", true, true, answer_may},
     {"echo", true, false, answer_echo},          {"report", true, true, answer_report},
-    {"metrics", true, true, answer_metrics},
+    {"metrics", true, true, answer_metrics},     {"closed", true, false, answer_closed},
+    {"command", false, true, answer_command},
 };
 
 void sync_close(const struct client *session, unsigned code, const char *reason)

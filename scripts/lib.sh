@@ -149,7 +149,7 @@ node_modules() {
 # sources: our C files, one a line.
 sources() {
 	(
-		cd "$root_dir" && find "$PWD"/common "$PWD"/plugin "$PWD"/bridge "$PWD"/tests "$PWD"/bench \
+		cd "$root_dir" && find "$PWD"/common "$PWD"/plugin "$PWD"/bridge "$PWD"/ctrl "$PWD"/tests "$PWD"/bench \
 			-name '*.[ch]' -not -path '*/build*' | sort
 	)
 }

@@ -13,6 +13,7 @@
 #include "plugin/clients.h"
 #include "plugin/compat.h"
 #include "plugin/inflight.h"
+#include "plugin/moderators.h"
 #include "plugin/notices.h"
 #include "plugin/options.h"
 #include "plugin/presence.h"
@@ -179,6 +180,13 @@ static void check_object(const char *text, size_t n)
 	MUST(status == JSON_END);
 }
 
+int mosquitto_kick_client_by_username(const char *name, bool with_will)
+{
+	(void)name;
+	MUST(with_will);
+	return MOSQ_ERR_SUCCESS;
+}
+
 int mosquitto_kick_client_by_clientid(const char *id, bool with_will)
 {
 	(void)id;
@@ -334,6 +342,7 @@ static void start(uint8_t how)
 	notices_start(&options);
 	acks_start(false);
 	sync_start(&options);
+	moderators_start(&options, true);
 	messages_start(&options, (how & 2) != 0);
 	for (size_t i = 0; i < CLIENTS; i++) {
 		struct identity who;
