@@ -67,6 +67,10 @@ const struct metric metrics[] = {
     COUNT("history_troubles", NULL, "history_troubles", "kind", "What history has met with, by kind."),
     COUNT("recoveries", NULL, "recoveries", "result",
           "Replays of what somebody had missed, one for each room and inbox, by result."),
+    COUNT("commands", NULL, "commands", "result", "Commands of moderators, by result."),
+    COUNT("commands_refused", NULL, "commands_refused", "reason", "Commands that were not looked at, by why."),
+    COUNT("moderation_troubles", NULL, "moderation_troubles", "kind",
+          "What the file of bans and mutes has met with, by kind."),
     COUNT("drops", NULL, "drops", "reason", "What was lost otherwise, by what."),
 };
 

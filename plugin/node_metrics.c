@@ -97,7 +97,7 @@ static void set_own(const char *family, const char *label, uint64_t value)
 	if (set(state.slots - 1, family, strlen(family), label, strlen(label), value) || state.full)
 		return;
 	state.full = true;
-	log_line(MOSQ_LOG_ERR, "there are too many metrics: %s %s is left out", family, label);
+	log_line(MOSQ_LOG_ERR, "%s %s is no metric, or there are too many: it is left out", family, label);
 }
 
 static uint64_t value_of(const struct series *s)
