@@ -21,8 +21,8 @@ const char *const history_store_texts[STATEMENTS] = {
     [MOVE_MESSAGE] = "UPDATE messages SET n=?2,late=2 WHERE n=?1",
     [MOVE_MAIL] = "UPDATE OR REPLACE mailbox SET n=?3 WHERE user=?1 AND n=?2",
     [FIND_TEXT] =
-        "SELECT m.n,p.kind,p.name,m.body FROM messages m JOIN places p USING(place) WHERE m.id=?1 AND "
-        "m.body<>''",
+        ("SELECT m.n,p.kind,p.name,m.body FROM messages m JOIN places p USING(place) WHERE m.id=?1 AND "
+         "m.body<>''"),
     [FORGET_TEXT] = "UPDATE messages SET body='' WHERE n=?1",
     [RECENT] = "SELECT id,ref,body FROM messages WHERE id>=?1 AND ref IS NOT NULL ORDER BY id",
     [UNRELEASED] = "SELECT body FROM messages WHERE late=1 AND id>=?1 ORDER BY id",
