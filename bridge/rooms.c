@@ -239,7 +239,7 @@ static void deliver(struct rooms *r, struct room *room, const struct mqtt_publis
 		lose_room(r, room, 1);
 		return;
 	}
-	struct frame frame = {.arrival = ++r->arrivals, .start = room->chunk->len, .late = marks.late};
+	struct frame frame = {.arrival = ++r->arrivals, .start = room->chunk->len, .order = marks.order};
 	struct session *author = sessions_author(&r->bridge->sessions, p, &marks);
 	if (author != NULL && !author->echo) {
 		frame.origin = author->number;
@@ -293,7 +293,7 @@ void rooms_typing(struct rooms *r, struct room *room, const char *payload, size_
 static void push_frame(struct session *s, const struct room *room, const struct frame *frame)
 {
 	if (frame->origin != s->number)
-		session_deliver(s, room, room->chunk, frame->start, frame->end, frame->late);
+		session_deliver(s, room, room->chunk, frame->start, frame->end, frame->order);
 }
 
 static void push_frames(struct session *s, const struct room *room)

@@ -32,7 +32,7 @@ struct frame {
 	uint64_t arrival; /* across all rooms: a session in several rooms gets them in this order */
 	uint64_t origin;  /* number of the session that must not get it: the author's; else 0 */
 	uint32_t start, end;
-	bool late; /* message_marks.h */
+	uint64_t order; /* message_marks.h */
 };
 
 enum room_subscription { ROOM_UNSUBSCRIBED, ROOM_SUBSCRIBING, ROOM_SUBSCRIBED };

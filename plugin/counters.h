@@ -20,8 +20,10 @@
 #define PLUGIN_COUNTERS(X)                                                                                   \
 	X(ACCEPTED_WS, "messages_accepted", "ws")                                                                \
 	X(ACCEPTED_MQTT, "messages_accepted", "mqtt")                                                            \
-	X(ACCEPTED_AGAIN, "messages_accepted", "again")   /* a resend under the same reference: not delivered */ \
-	X(ACCEPTED_TYPING, "messages_accepted", "typing") /* those beyond one a second, too */
+	X(ACCEPTED_AGAIN, "messages_accepted", "again") /* a resend under the same reference: not delivered */   \
+	X(ACCEPTED_PEER, "messages_accepted", "peer")   /* of another node */                                    \
+	X(ACCEPTED_PEER_AGAIN, "messages_accepted", "peer_again") /* which had been here before */               \
+	X(ACCEPTED_TYPING, "messages_accepted", "typing")         /* those beyond one a second, too */
 
 enum counter {
 #define X(id, family, label) COUNTER_##id,

@@ -62,6 +62,10 @@ uint64_t history_writer_put(struct history_item *item, char id[ULID_LEN + 1]);
  * for the queue's bound; 0 when out of memory. */
 uint64_t history_writer_renumber(const char *id);
 
+/* From the next number on everything up to upto is at every node (HISTORY_SETTLED); queued behind everything.
+ * Never refused for the queue's bound; false when out of memory. */
+bool history_writer_settle(uint64_t upto);
+
 /* Everything up to this number is on its way no more: committed, or left out. */
 uint64_t history_writer_committed(void);
 

@@ -14,6 +14,7 @@
 #include "history.h"
 #include "log.h"
 #include "messages.h"
+#include "nodes.h"
 #include "presence.h"
 #include "refs.h"
 #include "start.h"
@@ -95,6 +96,7 @@ static int on_tick(int event, void *data, void *userdata)
 	acks_tick();
 	presence_tick(now);
 	farewells_tick(now);
+	nodes_tick(now);
 	tokens_tick(now);
 	bridges_tick(now);
 	if (now - state.tidied_ms >= TIDY_MS) {

@@ -20,12 +20,17 @@
 #include "live_options.h"
 #include "log.h"
 #include "messages.h"
+#include "nodes.h"
 #include "notices.h"
 #include "options.h"
 #include "origin.h"
+#include "peers.h"
 #include "presence.h"
+#include "properties.h"
 #include "refs.h"
+#include "relay.h"
 #include "rooms.h"
+#include "seen.h"
 #include "sync.h"
 #include "table.h"
 #include "tokens.h"
@@ -50,6 +55,7 @@ struct decision {
 	bool admit_others;  /* auth.h */
 	bool defer;         /* acl.h */
 	bool defer_control; /* acl.h */
+	bool logins;        /* auth.h */
 };
 
 /* config NULL: not known. */
@@ -149,6 +155,7 @@ static struct decision decide(const struct options *options, const struct broker
 	bool closed = !config->allow_anonymous;
 	struct decision d;
 
+	d.logins = logins;
 	d.defer_control = BROKER_LINE_2_1 ? config->other_plugin || !config->complete : true;
 	d.admit_others = !BROKER_LINE_2_1 && options->auth != AUTH_BROKER &&
 	                 ((options->auth == AUTH_NONE && options->auth_given) || (!logins && !closed));
@@ -241,6 +248,10 @@ static bool start_parts(const struct host *host, const struct decision *d)
 	const struct options *o = live_options();
 
 	table_key_draw();
+	peers_start(o);
+	properties_start(host->frees_replaced);
+	relay_start(o);
+	nodes_start(o);
 	presence_start(o);
 	farewells_start(o);
 	users_limit(o->rate_messages);
@@ -250,7 +261,7 @@ static bool start_parts(const struct host *host, const struct decision *d)
 	acl_start(o, d->defer, d->defer_control);
 	if (!tokens_start(o))
 		return false;
-	if (!auth_start(o, d->admit_others)) {
+	if (!auth_start(o, d->admit_others, d->logins)) {
 		log_line(MOSQ_LOG_ERR, "the system gives no random numbers");
 		return false;
 	}
@@ -347,7 +358,11 @@ void stop_all(void)
 	refs_stop();
 	rooms_stop();
 	clients_stop();
+	nodes_stop();
 	users_stop();
+	seen_stop();
+	relay_stop();
+	peers_stop();
 	presence_stop();
 	farewells_stop();
 	live_options_stop();
