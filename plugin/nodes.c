@@ -47,6 +47,7 @@ static struct {
 	struct table all;
 	uint64_t life, beat, news;
 	uint64_t started_ms, beaten_ms, told_ms, changed_ms;
+	bool here;                /* has been said */
 	bool beat_soon;           /* there is something to tell */
 	bool tell;                /* somebody wants to know all people */
 	struct mark marks[MARKS]; /* oldest first */
@@ -219,12 +220,22 @@ static bool send_beat(void)
 	for (node = table_oldest(&state.all); node; node = table_after(node))
 		len += (size_t)snprintf(text + len, BEAT_MAX - len, "%s %" PRIu64 " %" PRIu64 " %s\n", node->name,
 		                        node->life, node->mark, node->people.known ? "have" : "want");
-	if (!publish(text, len, true)) {
+	if (!publish(text, len, false)) {
 		mosquitto_free(text);
 		return false;
 	}
 	state.beat++;
 	return true;
+}
+
+static bool say_here(void)
+{
+	char *text = mosquitto_malloc(HEAD_MAX);
+
+	if (text && publish(text, (size_t)snprintf(text, HEAD_MAX, "here %" PRIu64 "\n", state.life), true))
+		return true;
+	mosquitto_free(text);
+	return false;
 }
 
 /* ---- what others say --------------------------------------------------------------- */
@@ -346,17 +357,14 @@ static bool take_lines(struct node *node, const char *at, const char *end)
 static bool take_beat(struct node *node, uint64_t life, const char *head, const char *at, const char *end)
 {
 	uint64_t beat, mark, news;
-	bool again = node->life == life;
 
 	if (sscanf(head, "beat %*u %" SCNu64 " %" SCNu64 " %" SCNu64, &beat, &mark, &news) != 3)
 		return false;
 	live(node, life);
-	if (again && beat <= node->beat)
+	if (beat <= node->beat)
 		return true; /* a link has repeated it */
 	node->beat = beat;
-	/* The first one may be what the hub retains. */
-	if (again)
-		hear(node);
+	hear(node);
 	if (mark != node->mark)
 		state.beat_soon = true;
 	node->mark = mark;
@@ -417,9 +425,13 @@ bool nodes_on_message(const char *name, size_t name_len, const char *payload, si
 	node = find_or_add(name, name_len);
 	if (!node)
 		return false;
+	if (strcmp(verb, "here") == 0)
+		live(node, life);
 	if (strcmp(verb, "beat") == 0)
 		return take_beat(node, life, head, at, end);
-	return strcmp(verb, "people") == 0 && take_people(node, life, head, at, end);
+	if (strcmp(verb, "people") == 0)
+		return take_people(node, life, head, at, end);
+	return strcmp(verb, "here") == 0;
 }
 
 /* ---- as time goes by ------------------------------------------------------------------ */
@@ -467,5 +479,6 @@ void nodes_tick(uint64_t now_ms)
 	    (alone ? !state.beat_soon && passed < NODE_ALONE_BEAT_MS : !due && passed < NODE_IDLE_BEAT_MS))
 		return;
 	state.beaten_ms = now_ms;
+	state.here = state.here || say_here();
 	state.beat_soon = !send_beat();
 }

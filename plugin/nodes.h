@@ -3,19 +3,26 @@
  *
  * Each node publishes on <root>/nodes/<its name>, QoS 1, lines of text:
  *
- *   beat <life> <beat> <mark> <news>       retained; every second while there is something to tell, else
- * every three <node> <life> <mark> have|want         for each other node: the last mark that has come from
- * it; whether the people of that node are known here, or all are to be told again
- *
- *   people <life> <news> <part>            part: first, next, last, only (of all its people) or change
- *   +<address> <ms> / -<address> <ms>      as in common/roster.h: connected there, no longer
+ *   here <life>
+ *       retained, once: that there is such a node, for those who come later
+ *   beat <life> <beat> <mark> <news>
+ *       every second while there is something to tell, else every three; with a line for each other node:
+ *   <node> <life> <mark> have|want
+ *       the last mark that has come from it; whether its people are known here, or to be told again
+ *   people <life> <news> <part>
+ *       part: first, next, last, only (of all its people) or change; with lines as in common/roster.h:
+ *   +<address> <ms> or -<address> <ms>
+ *       connected there, no longer
  *
  * life: when that node was started, in ms since 1970; beat, mark and news: counters of that life. A beat's
  * news is the number of the last `people` before it, so that one that was lost is noticed.
  *
  * Marks. A link and the hub keep the order, so whoever has a node's mark has everything that this node had
  * before it: its own messages went the same way, and the others' had come from the hub. Up to the oldest mark
- * that all others are known to have, history is settled (history_settle): replays go by that.
+ * that all others are known to have, history is settled (history_settle): replays go by that. Two exceptions
+ * of mosquitto's: what is retained goes before what waits in a queue, so no mark is retained; and what is
+ * published in the moment in which a link reconnects may do so, too: a mark that did is answered up to a
+ * second later, when the rest has come.
  *
  * A node that is not heard for NODE_SILENT_MS takes its people offline; after NODE_FORGOTTEN_MS it is no
  * more. Bounds: NODES_MAX, and PEOPLE_MAX of all others together; beyond them a line in the log.
