@@ -335,15 +335,46 @@ static bool next_line(const char **at, const char *end, char *out, size_t cap)
 	return true;
 }
 
+/* The next word of a line, of fewer than cap bytes. */
+static bool take_word(const char **at, char *out, size_t cap)
+{
+	size_t n = strcspn(*at, " ");
+
+	if (n == 0 || n >= cap)
+		return false;
+	memcpy(out, *at, n);
+	out[n] = '\0';
+	*at += n;
+	*at += **at == ' ';
+	return true;
+}
+
+/* As a decimal number. */
+static bool take_number(const char **at, uint64_t *out)
+{
+	char word[21];
+	size_t i;
+
+	if (!take_word(at, word, sizeof(word)) || word[strspn(word, "0123456789")] != '\0')
+		return false;
+	*out = 0;
+	for (i = 0; word[i] != '\0'; i++)
+		*out = *out * 10 + (uint64_t)(word[i] - '0');
+	return true;
+}
+
 static bool take_lines(struct node *node, const char *at, const char *end)
 {
 	char line[HEAD_MAX], name[NODE_NAME_MAX + 1], word[8];
+	const char *rest = line;
 	uint64_t life, mark;
 
 	while (at < end) {
-		/* 32 is NODE_NAME_MAX */
-		if (!next_line(&at, end, line, sizeof(line)) ||
-		    sscanf(line, "%32s %" SCNu64 " %" SCNu64 " %7s", name, &life, &mark, word) != 4)
+		if (!next_line(&at, end, line, sizeof(line)))
+			return false;
+		rest = line;
+		if (!take_word(&rest, name, sizeof(name)) || !take_number(&rest, &life) ||
+		    !take_number(&rest, &mark) || !take_word(&rest, word, sizeof(word)))
 			return false;
 		if (strcmp(name, state.options->node) != 0 || life != state.life)
 			continue;
@@ -358,7 +389,7 @@ static bool take_beat(struct node *node, uint64_t life, const char *head, const 
 {
 	uint64_t beat, mark, news;
 
-	if (sscanf(head, "beat %*u %" SCNu64 " %" SCNu64 " %" SCNu64, &beat, &mark, &news) != 3)
+	if (!take_number(&head, &beat) || !take_number(&head, &mark) || !take_number(&head, &news))
 		return false;
 	live(node, life);
 	if (beat <= node->beat)
@@ -390,7 +421,7 @@ static bool take_people(struct node *node, uint64_t life, const char *head, cons
 	size_t i;
 	bool ok;
 
-	if (sscanf(head, "people %*u %" SCNu64 " %7s", &news, word) != 2)
+	if (!take_number(&head, &news) || !take_word(&head, word, sizeof(word)))
 		return false;
 	for (i = 0; i < sizeof(parts) / sizeof(parts[0]) && strcmp(parts[i], word) != 0; i++)
 		;
@@ -408,12 +439,13 @@ static bool take_people(struct node *node, uint64_t life, const char *head, cons
 bool nodes_on_message(const char *name, size_t name_len, const char *payload, size_t len)
 {
 	const char *at = payload, *end = payload ? payload + len : payload;
-	char head[HEAD_MAX], verb[8];
+	char line[HEAD_MAX], verb[8];
+	const char *head = line;
 	struct node *node;
 	uint64_t life;
 
-	if (!payload || !next_line(&at, end, head, sizeof(head)) ||
-	    sscanf(head, "%7s %" SCNu64, verb, &life) != 2)
+	if (!payload || !next_line(&at, end, line, sizeof(line)) || !take_word(&head, verb, sizeof(verb)) ||
+	    !take_number(&head, &life))
 		return false;
 	if (name_len == state.name_len && memcmp(name, state.options->node, name_len) == 0) {
 		if (life > state.life)
