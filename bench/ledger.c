@@ -59,10 +59,10 @@ bool ledger_note(struct ledger *l, uint32_t session, uint32_t author, uint32_t n
 	return true;
 }
 
-void ledger_settle(struct ledger *l, const uint32_t *sent)
+void ledger_settle(struct ledger *l, const uint32_t *sent, uint32_t rooms)
 {
 	for (uint32_t author = 0; author < l->authors; author++)
-		for (uint32_t session = 0; session < l->sessions; session++)
+		for (uint32_t session = author % rooms; session < l->sessions; session += rooms)
 			if (session != author && !ledger_reached(l, session, author, sent[author]))
 				l->counts[session].lost += sent[author] - pair_of(l, session, author)->next;
 }

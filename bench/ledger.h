@@ -35,8 +35,9 @@ void ledger_free(struct ledger *l);
 bool ledger_note(struct ledger *l, uint32_t session, uint32_t author, uint32_t number);
 
 /* At the end: what was sent and has not arrived behind the last that has is lost too.
- * sent[author] messages went out; an author is not expected to receive its own. */
-void ledger_settle(struct ledger *l, const uint32_t *sent);
+ * sent[author] messages went out, to those whose number leaves the same rest by rooms; an
+ * author is not expected to receive its own. */
+void ledger_settle(struct ledger *l, const uint32_t *sent, uint32_t rooms);
 
 /* True when that session has seen the last message of that author, or a later one. */
 bool ledger_reached(const struct ledger *l, uint32_t session, uint32_t author, uint32_t sent);

@@ -13,15 +13,21 @@
 static const char help[] =
     "chat-load - WebSocket load for a chat server: who receives what, how fast, how complete\n"
     "\n"
-    "  --url U              ws://host:port/path, {n} in the path is the session's number\n"
+    "  --url U              ws:// or wss://host:port/path, {n} in the path is the session's number, {room} "
+    "that\n"
+    "                       of its room\n"
     "                       (ws://127.0.0.1:8000/ws/user{n}@bench.example)\n"
     "  --readers N          sessions that only read (1000)\n"
     "  --authors N          sessions that send, and read the others' messages (1); 0: connect and stay idle\n"
+    "  --rooms R            session n is in room n % R and expects that room's messages alone (1)\n"
+    "  --protocol text|mqtt messages are text frames, or publishes of MQTT 3.1.1 in binary ones (text)\n"
+    "  --topic T            MQTT: what all subscribe to, with holes as in the url (load)\n"
+    "  --send-to T          MQTT: what authors publish to (the same)\n"
     "  --outstanding K      closed loop: each author has K messages under way (8)\n"
     "  --pace last|all      … until the session that connected last has it, or every session (last)\n"
     "  --rate R             open loop instead: R messages a second in all, sent by the clock,\n"
     "                       latency counted from the moment when each was due\n"
-    "  --size S             bytes of a text, 32 to 60000 (128)\n"
+    "  --size S             bytes of a text, 16 to 60000 (128)\n"
     "  --seconds D          measured time (10)\n"
     "  --warmup W           time before it, not measured (2)\n"
     "  --drain T            at most that long for late messages after it (5)\n"
@@ -50,6 +56,10 @@ enum {
 	OPT_PID,
 	OPT_LABEL,
 	OPT_JSON,
+	OPT_ROOMS,
+	OPT_PROTOCOL,
+	OPT_TOPIC,
+	OPT_SEND_TO,
 	OPT_HELP,
 };
 
@@ -57,6 +67,10 @@ static const struct option names[] = {
     {"url", required_argument, NULL, OPT_URL},
     {"readers", required_argument, NULL, OPT_READERS},
     {"authors", required_argument, NULL, OPT_AUTHORS},
+    {"rooms", required_argument, NULL, OPT_ROOMS},
+    {"protocol", required_argument, NULL, OPT_PROTOCOL},
+    {"topic", required_argument, NULL, OPT_TOPIC},
+    {"send-to", required_argument, NULL, OPT_SEND_TO},
     {"outstanding", required_argument, NULL, OPT_OUTSTANDING},
     {"pace", required_argument, NULL, OPT_PACE},
     {"rate", required_argument, NULL, OPT_RATE},
@@ -100,14 +114,15 @@ static bool count(const char *name, const char *text, uint32_t min, uint32_t max
 	return true;
 }
 
-/* Takes ws://host[:port][/path] apart; an IPv6 address stands in brackets. */
+/* Takes ws[s]://host[:port][/path] apart; an IPv6 address stands in brackets. */
 static bool set_url(struct options *o, const char *url)
 {
-	const char *at = url + strlen("ws://"), *host_end, *path;
+	bool tls = strncmp(url, "wss://", strlen("wss://")) == 0;
+	const char *at = url + strlen(tls ? "wss://" : "ws://"), *host_end, *path, *usual = tls ? "443" : "80";
 	char *host, *port, *target;
 
-	if (strncmp(url, "ws://", strlen("ws://")) != 0) {
-		(void)fprintf(stderr, "chat-load: --url %s: only ws:// is spoken here\n", url);
+	if (!tls && strncmp(url, "ws://", strlen("ws://")) != 0) {
+		(void)fprintf(stderr, "chat-load: --url %s: only ws:// and wss:// are spoken here\n", url);
 		return false;
 	}
 	path = at + strcspn(at, "/?#");
@@ -115,14 +130,15 @@ static bool set_url(struct options *o, const char *url)
 		at++;
 		host_end = at + strcspn(at, "]");
 		port = host_end < path && host_end[1] == ':' ? strndup(host_end + 2, (size_t)(path - host_end - 2))
-		                                             : strdup("80");
+		                                             : strdup(usual);
 	} else {
 		host_end = at + strcspn(at, ":/?#");
-		port = *host_end == ':' ? strndup(host_end + 1, (size_t)(path - host_end - 1)) : strdup("80");
+		port = *host_end == ':' ? strndup(host_end + 1, (size_t)(path - host_end - 1)) : strdup(usual);
 	}
 	host = strndup(at, (size_t)(host_end - at));
 	target = strdup(*path == '/' ? path : "/");
 	options_free(o);
+	o->tls = tls;
 	o->host = host;
 	o->port = port;
 	o->path = target;
@@ -158,6 +174,27 @@ static bool set_pace(struct options *o, const char *text)
 	return true;
 }
 
+static bool set_protocol(struct options *o, const char *text)
+{
+	if (strcmp(text, "text") != 0 && strcmp(text, "mqtt") != 0) {
+		(void)fprintf(stderr, "chat-load: --protocol %s: text or mqtt is needed\n", text);
+		return false;
+	}
+	o->mqtt = *text == 'm';
+	return true;
+}
+
+static bool set_topic(const char **topic, const char *text)
+{
+	if (*text == 0 || strlen(text) > OPTIONS_TOPIC_MAX || strpbrk(text, "+#") != NULL) {
+		(void)fprintf(stderr, "chat-load: %s: a topic of 1 to %d bytes without wildcards is needed\n", text,
+		              OPTIONS_TOPIC_MAX);
+		return false;
+	}
+	*topic = text;
+	return true;
+}
+
 static bool set(struct options *o, int option, const char *text)
 {
 	switch (option) {
@@ -167,6 +204,14 @@ static bool set(struct options *o, int option, const char *text)
 		return count("readers", text, 0, OPTIONS_SESSIONS_MAX, &o->readers);
 	case OPT_AUTHORS:
 		return count("authors", text, 0, OPTIONS_SESSIONS_MAX, &o->authors);
+	case OPT_ROOMS:
+		return count("rooms", text, 1, OPTIONS_SESSIONS_MAX, &o->rooms);
+	case OPT_PROTOCOL:
+		return set_protocol(o, text);
+	case OPT_TOPIC:
+		return set_topic(&o->topic, text);
+	case OPT_SEND_TO:
+		return set_topic(&o->send_to, text);
 	case OPT_OUTSTANDING:
 		return count("outstanding", text, 1, 4096, &o->outstanding);
 	case OPT_PACE:
@@ -205,6 +250,8 @@ int options_parse(struct options *o, int argc, char **argv)
 	*o = (struct options){
 	    .authors = 1,
 	    .readers = 1000,
+	    .rooms = 1,
+	    .topic = "load",
 	    .outstanding = 8,
 	    .size = 128,
 	    .seconds = 10,
@@ -227,6 +274,12 @@ int options_parse(struct options *o, int argc, char **argv)
 	}
 	if (o->authors + o->readers == 0 || (o->authors > 0 && o->authors + o->readers < 2)) {
 		(void)fprintf(stderr, "chat-load: an author and somebody else to read are needed, or --authors 0\n");
+		return BAD_USAGE;
+	}
+	if (o->send_to == NULL)
+		o->send_to = o->topic;
+	if (o->authors > 0 && (o->authors < o->rooms || o->authors + o->readers < 2 * o->rooms)) {
+		(void)fprintf(stderr, "chat-load: each room needs an author and somebody else\n");
 		return BAD_USAGE;
 	}
 	return 0;

@@ -8,7 +8,8 @@
 #include <stdint.h>
 
 struct process_sample {
-	double cpu_seconds;  /* user and system time since its start; the kernel counts in ticks, usually 10 ms */
+	double cpu_seconds;  /* user and system time since its start: the scheduler's nanoseconds of its threads,
+	                        or  ticks of usually 10 ms where the kernel has only these or threads have ended */
 	uint64_t rss_bytes;  /* resident memory now */
 	uint64_t peak_bytes; /* the most resident memory ever */
 	char name[32];       /* as /proc/<pid>/comm has it */

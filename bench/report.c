@@ -64,7 +64,8 @@ bool report_text(const struct options *o, const struct result *r)
 {
 	if (o->label != NULL)
 		(void)printf("label        %s\n", o->label);
-	(void)printf("sessions     %u authors, %u readers, texts of %u bytes\n", o->authors, o->readers, o->size);
+	(void)printf("sessions     %u authors, %u readers, %u rooms, texts of %u bytes%s%s\n", o->authors,
+	             o->readers, o->rooms, o->size, o->mqtt ? ", MQTT" : "", o->tls ? ", TLS" : "");
 	if (o->authors == 0)
 		(void)printf("load         none\n");
 	else if (o->rate > 0)
@@ -146,6 +147,9 @@ bool report_json(const struct options *o, const struct result *r)
 	count_json("authors", o->authors);
 	count_json("readers", o->readers);
 	count_json("size", o->size);
+	count_json("rooms", o->rooms);
+	string_json("protocol", o->mqtt ? "mqtt" : "text");
+	(void)printf("\"tls\":%s,", o->tls ? "true" : "false");
 	string_json("loop", o->authors == 0 ? "idle" : o->rate > 0 ? "open" : "closed");
 	number_json("rate", o->rate);
 	count_json("outstanding", o->rate > 0 ? 0 : o->outstanding);

@@ -1,7 +1,10 @@
 /* run.c - see run.h. Sessions 0 to authors-1 send; all of them read. */
 #include "bench/run.h"
 
+#include "bench/holes.h"
+#include "bench/mqtt.h"
 #include "bench/text.h"
+#include "bench/tls.h"
 #include "bench/ws_client.h"
 
 #include <errno.h>
@@ -45,7 +48,8 @@ struct run {
 	uint16_t id;          /* tells the texts of this run from those of others */
 	struct ws_net net;
 	struct ws_client *clients;
-	uint32_t sessions, authors;
+	struct mqtt_stream *streams; /* MQTT: of each session */
+	uint32_t sessions, authors, rooms;
 	uint32_t opened;      /* sessions whose handshake is over */
 	uint32_t started;     /* sessions whose connect() was called */
 	uint64_t *started_us; /* when, for each */
@@ -62,6 +66,7 @@ struct run {
 	uint64_t due_start; /* when the first one was */
 	size_t hint;        /* of text_find */
 	uint8_t *message;   /* one message, unmasked */
+	uint8_t *packet;    /* MQTT: the same as a publish */
 	uint8_t *batch;     /* frames, masked */
 };
 
@@ -84,17 +89,26 @@ static void may_send(struct run *run, uint32_t author)
 	}
 }
 
-/* The session whose receipt counts where the pace is the last one's: an author is not its own. */
+/* How many receive what that author sends. */
+static uint32_t others_of(const struct run *run, uint32_t author)
+{
+	return (run->sessions - author % run->rooms + run->rooms - 1) / run->rooms - 1;
+}
+
+/* The session whose receipt counts where the pace is the last one's: the last one of the author's room, or
+ * the one before where that is the author itself. */
 static uint32_t pacer(const struct run *run, uint32_t author)
 {
-	return author == run->sessions - 1 ? 0 : run->sessions - 1;
+	uint32_t last = author % run->rooms + others_of(run, author) * run->rooms;
+
+	return last == author ? last - run->rooms : last;
 }
 
 /* Closed loop: a message has arrived somewhere for the first time. */
 static void account(struct run *run, uint32_t session, const struct text *t)
 {
 	struct author *a = &run->author[t->author];
-	uint32_t k = run->o->outstanding, others = run->sessions - 1;
+	uint32_t k = run->o->outstanding, others = others_of(run, t->author);
 
 	if (t->number < a->oldest || t->number >= a->next)
 		return; /* from before a stall */
@@ -170,10 +184,84 @@ static void ended(struct run *run, uint32_t session)
 	}
 }
 
+static void take_frame(struct run *run, uint32_t session, const uint8_t *payload, size_t n)
+{
+	struct text t;
+
+	if (text_find(payload, n, run->id, run->now, &run->hint, &t) && t.author < run->authors &&
+	    t.author % run->rooms == session % run->rooms)
+		take_message(run, session, &t);
+	else
+		take_other(run, payload, n);
+}
+
+static void take_opened(struct run *run, uint32_t session)
+{
+	run->opened++;
+	histogram_record(&run->r->connect, run->now - run->started_us[session]);
+}
+
+/* Sends a packet that is not a publish. */
+static void send_packet(struct run *run, struct ws_client *c, const uint8_t *packet, size_t n)
+{
+	uint8_t frame[MQTT_HEAD + WS_FRAME_HEAD];
+
+	if (!ws_client_send(&run->net, c, frame, ws_frame(&run->net, frame, true, packet, n)) &&
+	    c->state == WS_CLOSED)
+		ended(run, (uint32_t)(c - run->clients));
+}
+
+static void send_connect(struct run *run, struct ws_client *c, uint32_t session)
+{
+	uint8_t packet[MQTT_HEAD];
+	char id[32];
+
+	(void)snprintf(id, sizeof(id), "load-%u-%u", run->id, session);
+	send_packet(run, c, packet, mqtt_connect(packet, id));
+}
+
+static void send_subscribe(struct run *run, struct ws_client *c, uint32_t session)
+{
+	uint8_t packet[MQTT_HEAD];
+	char topic[MQTT_NAME_MAX];
+
+	(void)holes_fill(topic, sizeof(topic), run->o->topic, session,
+	                 session % run->rooms); /* fits: OPTIONS_TOPIC_MAX */
+	send_packet(run, c, packet, mqtt_subscribe(packet, topic));
+}
+
+/* A piece of a session's MQTT stream. */
+static void take_packets(struct run *run, struct ws_client *c, uint32_t session, const uint8_t *at,
+                         size_t left)
+{
+	const uint8_t *payload;
+	size_t n;
+
+	for (;;) {
+		switch (mqtt_next(&run->streams[session], &at, &left, &payload, &n)) {
+		case MQTT_CONNECTED:
+			send_subscribe(run, c, session);
+			break;
+		case MQTT_SUBSCRIBED:
+			take_opened(run, session);
+			break;
+		case MQTT_MESSAGE:
+			take_frame(run, session, payload, n);
+			break;
+		case MQTT_BAD:
+			(void)snprintf(run->net.why, sizeof(run->net.why), "refused, or no MQTT that is understood here");
+			ws_client_drop(c);
+			ended(run, session);
+			return;
+		case MQTT_NOTHING:
+			return;
+		}
+	}
+}
+
 static void take_input(struct run *run, struct ws_client *c, uint32_t session)
 {
 	const uint8_t *payload;
-	struct text t;
 	size_t n;
 
 	if (!ws_client_read(&run->net, c)) {
@@ -186,14 +274,20 @@ static void take_input(struct run *run, struct ws_client *c, uint32_t session)
 		case WS_MESSAGE:
 			if (run->phase == GOODBYE)
 				break;
-			if (text_find(payload, n, run->id, &run->hint, &t) && t.author < run->authors)
-				take_message(run, session, &t);
+			if (run->o->mqtt)
+				take_packets(run, c, session, payload, n);
 			else
-				take_other(run, payload, n);
+				take_frame(run, session, payload, n);
+			if (c->state == WS_CLOSED)
+				return;
 			break;
 		case WS_OPENED:
-			run->opened++;
-			histogram_record(&run->r->connect, run->now - run->started_us[session]);
+			if (run->o->mqtt)
+				send_connect(run, c, session);
+			else
+				take_opened(run, session);
+			if (c->state == WS_CLOSED)
+				return;
 			break;
 		case WS_ENDED:
 			ended(run, session);
@@ -229,7 +323,9 @@ static void wait_and_take(struct run *run, uint64_t until)
 		if ((events[i].events & EPOLLOUT) && !ws_client_writable(&run->net, c))
 			ended(run, session);
 		else if (events[i].events & ~(uint32_t)EPOLLOUT)
-			take_input(run, c, session);
+			do
+				take_input(run, c, session);
+			while (c->unread);
 	}
 }
 
@@ -238,8 +334,16 @@ static void wait_and_take(struct run *run, uint64_t until)
 /* Appends one frame to the batch; returns the batch's new length. */
 static size_t add_frame(struct run *run, size_t at, const struct text *t)
 {
+	size_t n = run->o->size + MESSAGE_EXTRA;
+	char topic[MQTT_NAME_MAX];
+
 	text_write(run->message + sizeof(message_head) - 1, run->o->size, run->id, t);
-	return at + ws_text_frame(&run->net, run->batch + at, run->message, run->o->size + MESSAGE_EXTRA);
+	if (!run->o->mqtt)
+		return at + ws_frame(&run->net, run->batch + at, false, run->message, n);
+	(void)holes_fill(topic, sizeof(topic), run->o->send_to, t->author,
+	                 t->author % run->rooms); /* fits: OPTIONS_TOPIC_MAX */
+	n = mqtt_publish(run->packet, topic, run->message, n);
+	return at + ws_frame(&run->net, run->batch + at, true, run->packet, n);
 }
 
 static bool send_batch(struct run *run, uint32_t author, size_t bytes)
@@ -264,7 +368,7 @@ static void count_sent(struct run *run, uint32_t author, uint32_t n)
 /* Closed loop: every author in the queue sends as much as it may. */
 static void send_queued(struct run *run)
 {
-	size_t frame = run->o->size + MESSAGE_EXTRA + WS_FRAME_HEAD;
+	size_t frame = run->o->size + MESSAGE_EXTRA + WS_FRAME_HEAD + (run->o->mqtt ? MQTT_HEAD : 0);
 
 	while (run->queue_len > 0) {
 		uint32_t author = run->queue[--run->queue_len];
@@ -370,16 +474,16 @@ static bool connect_all(struct run *run, char *why)
 }
 
 /* A 101 does not mean that the session is in its room yet: a message that arrives does. The
- * first two authors send probes, so that the first one gets some too. */
+ * first two authors of each room send probes, so that the first one gets some too. */
 static bool join_all(struct run *run, char *why)
 {
 	uint64_t start = look(run), limit = start + (uint64_t)(run->o->connect_seconds * 1e6), next = start;
-	uint32_t probers = run->authors < 2 ? run->authors : 2;
+	uint32_t probers = run->authors < 2 * run->rooms ? run->authors : 2 * run->rooms;
 
 	run->phase = JOIN;
-	if (probers == 1) { /* nobody writes to a sole author */
-		run->joined[0] = true;
-		run->joined_count = 1;
+	for (uint32_t i = 0; i < run->rooms && i + run->rooms >= run->authors; i++) {
+		run->joined[i] = true; /* nobody writes to a room's sole author */
+		run->joined_count++;
 	}
 	while (run->joined_count < run->sessions && run->r->closed == 0 && run->now < limit) {
 		for (uint32_t i = 0; i < probers && run->now >= next; i++)
@@ -449,8 +553,10 @@ static void measure(struct run *run)
 static void drain(struct run *run)
 {
 	uint64_t limit = look(run) + (uint64_t)(run->o->drain * 1e6);
-	uint64_t expected = run->r->sent_total * (run->sessions - 1);
+	uint64_t expected = 0;
 
+	for (uint32_t i = 0; i < run->authors; i++)
+		expected += (uint64_t)run->author[i].next * others_of(run, i);
 	run->phase = DRAIN;
 	while (run->r->delivered_total < expected && run->now < limit)
 		wait_and_take(run, limit);
@@ -485,7 +591,7 @@ static void settle(struct run *run)
 	}
 	for (uint32_t i = 0; i < run->authors; i++)
 		sent[i] = run->author[i].next;
-	ledger_settle(&run->ledger, sent);
+	ledger_settle(&run->ledger, sent, run->rooms);
 	free(sent);
 	for (uint32_t i = 0; i < run->sessions; i++) {
 		const struct ledger_counts *c = &run->ledger.counts[i];
@@ -533,15 +639,22 @@ static bool prepare(struct run *run, char *why)
 		return false;
 	if (!ws_net_init(&run->net, o->host, o->port, o->path))
 		return complain(why, "", run->net.why);
+	run->net.rooms = o->rooms;
+	run->net.subprotocol = o->mqtt ? "mqtt" : NULL;
+	if (o->tls && (run->net.tls = tls_context_new()) == NULL)
+		return complain(why, "no memory for TLS", "");
 	run->clients = calloc(run->sessions, sizeof(*run->clients));
 	run->started_us = calloc(run->sessions, sizeof(*run->started_us));
 	run->joined = calloc(run->sessions, sizeof(*run->joined));
 	run->author = calloc(run->authors + 1, sizeof(*run->author));
 	run->queue = calloc(run->authors + 1, sizeof(*run->queue));
 	run->message = malloc(o->size + MESSAGE_EXTRA);
+	run->packet = malloc(o->size + MESSAGE_EXTRA + MQTT_HEAD);
 	run->batch = malloc(BATCH_BYTES);
-	if (run->clients == NULL || run->started_us == NULL || run->joined == NULL || run->author == NULL ||
-	    run->queue == NULL || run->message == NULL || run->batch == NULL)
+	run->streams = calloc(run->sessions, sizeof(*run->streams));
+	if (run->streams == NULL || run->packet == NULL || run->clients == NULL || run->started_us == NULL ||
+	    run->joined == NULL || run->author == NULL || run->queue == NULL || run->message == NULL ||
+	    run->batch == NULL)
 		return complain(why, "no memory", "");
 	for (uint32_t i = 0; i < run->authors && o->pace == PACE_ALL; i++) {
 		run->author[i].seen = calloc(o->outstanding, sizeof(*run->author[i].seen));
@@ -555,7 +668,8 @@ static bool prepare(struct run *run, char *why)
 	memcpy(run->message, message_head, sizeof(message_head) - 1);
 	memcpy(run->message + sizeof(message_head) - 1 + o->size, message_tail, sizeof(message_tail) - 1);
 	(void)clock_gettime(CLOCK_MONOTONIC, &run->base);
-	run->id = (uint16_t)((unsigned long)getpid() * 40503ul ^ (unsigned long)run->base.tv_nsec);
+	run->id =
+	    (uint16_t)(((unsigned long)getpid() * 40503ul ^ (unsigned long)run->base.tv_nsec) & TEXT_RUN_MAX);
 	run->net.mask ^= run->id;
 	run->window_begin = UINT64_MAX;
 	return true;
@@ -565,6 +679,10 @@ static void release(struct run *run)
 {
 	for (uint32_t i = 0; run->author != NULL && i < run->authors; i++)
 		free(run->author[i].seen);
+	for (uint32_t i = 0; run->streams != NULL && i < run->sessions; i++)
+		mqtt_stream_free(&run->streams[i]);
+	free(run->streams);
+	free(run->packet);
 	ledger_free(&run->ledger);
 	ws_net_free(&run->net);
 	free(run->clients);
@@ -579,7 +697,13 @@ static void release(struct run *run)
 bool run_load(const struct options *o, struct result *r, char *why)
 {
 	struct run run = {
-	    .o = o, .r = r, .sessions = o->authors + o->readers, .authors = o->authors, .net.epoll = -1};
+	    .o = o,
+	    .r = r,
+	    .sessions = o->authors + o->readers,
+	    .authors = o->authors,
+	    .rooms = o->rooms,
+	    .net.epoll = -1,
+	};
 	bool ok;
 
 	memset(r, 0, sizeof(*r));

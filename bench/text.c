@@ -3,26 +3,38 @@
 
 #include <string.h>
 
-#define MARK 6u /* "#l" and the run */
+#define MARK 3u /* '#' and the run */
 
-static uint8_t *put_hex(uint8_t *at, uint64_t value, unsigned digits)
+static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+static uint8_t *put(uint8_t *at, uint32_t value, unsigned count)
 {
-	for (unsigned shift = 4 * digits; shift > 0; shift -= 4)
-		*at++ = (uint8_t) "0123456789abcdef"[value >> (shift - 4) & 15];
+	for (unsigned shift = 6 * count; shift > 0; shift -= 6)
+		*at++ = (uint8_t)digits[value >> (shift - 6) & 63];
 	return at;
 }
 
-/* *bad gets a bit beyond the fourth when something else than such a digit is met. */
-static uint64_t get_hex(const uint8_t *at, unsigned digits, unsigned *bad)
+static unsigned digit(unsigned c)
 {
-	uint64_t value = 0;
+	if (c >= 'a' && c <= 'z')
+		return c - 'a' + 26;
+	if (c >= 'A' && c <= 'Z')
+		return c - 'A';
+	if (c >= '0' && c <= '9')
+		return c - '0' + 52;
+	return c == '-' ? 62 : c == '_' ? 63 : 64;
+}
 
-	for (unsigned i = 0; i < digits; i++) {
-		unsigned c = at[i];
-		unsigned digit = c <= '9' ? c - '0' : c >= 'a' ? c - 'a' + 10 : 16;
+/* *bad gets a bit beyond the sixth when something else than such a digit is met. */
+static uint32_t get(const uint8_t *at, unsigned count, unsigned *bad)
+{
+	uint32_t value = 0;
 
-		*bad |= digit;
-		value = value << 4 | (digit & 15);
+	for (unsigned i = 0; i < count; i++) {
+		unsigned d = digit(at[i]);
+
+		*bad |= d;
+		value = value << 6 | (d & 63);
 	}
 	return value;
 }
@@ -30,8 +42,7 @@ static uint64_t get_hex(const uint8_t *at, unsigned digits, unsigned *bad)
 static void put_mark(uint8_t *out, uint16_t run)
 {
 	out[0] = '#';
-	out[1] = 'l';
-	(void)put_hex(out + 2, run, 4);
+	(void)put(out + 1, run, 2);
 }
 
 void text_write(uint8_t *out, size_t size, uint16_t run, const struct text *t)
@@ -39,18 +50,18 @@ void text_write(uint8_t *out, size_t size, uint16_t run, const struct text *t)
 	uint8_t *at = out + MARK;
 
 	put_mark(out, run);
-	*at++ = t->probe ? 'p' : 'd';
-	at = put_hex(at, t->author, 5);
-	at = put_hex(at, t->number, 8);
-	at = put_hex(at, t->time_us, 9);
+	at = put(at, t->author << 1 | t->probe, 3);
+	at = put(at, t->number, 5);
+	at = put(at, (uint32_t)(t->time_us % TEXT_TIME_SPAN_US), 5);
 	memset(at, 'x', size - TEXT_HEAD);
 }
 
-bool text_find(const uint8_t *frame, size_t n, uint16_t run, size_t *hint, struct text *out)
+bool text_find(const uint8_t *frame, size_t n, uint16_t run, uint64_t now_us, size_t *hint, struct text *out)
 {
 	uint8_t mark[MARK];
 	const uint8_t *at = frame + *hint;
 	unsigned bad = 0;
+	uint32_t who;
 
 	if (n < TEXT_HEAD)
 		return false;
@@ -61,9 +72,10 @@ bool text_find(const uint8_t *frame, size_t n, uint16_t run, size_t *hint, struc
 			return false;
 		*hint = (size_t)(at - frame);
 	}
-	out->probe = at[6] == 'p';
-	out->author = (uint32_t)get_hex(at + 7, 5, &bad);
-	out->number = (uint32_t)get_hex(at + 12, 8, &bad);
-	out->time_us = get_hex(at + 20, 9, &bad);
-	return bad < 16;
+	who = get(at + 3, 3, &bad);
+	out->probe = (who & 1) != 0;
+	out->author = who >> 1;
+	out->number = get(at + 6, 5, &bad);
+	out->time_us = now_us - (now_us - get(at + 11, 5, &bad)) % TEXT_TIME_SPAN_US;
+	return bad < 64;
 }

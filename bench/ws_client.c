@@ -1,6 +1,9 @@
 /* ws_client.c - see ws_client.h. */
 #include "bench/ws_client.h"
 
+#include "bench/holes.h"
+#include "bench/tls.h"
+
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -41,7 +44,8 @@ bool ws_net_init(struct ws_net *net, const char *host, const char *port, const c
 	struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
 	int rc;
 
-	*net = (struct ws_net){.epoll = -1, .host = host, .port = port, .path = path, .mask = 0x9e3779b9};
+	*net = (struct ws_net){
+	    .epoll = -1, .host = host, .port = port, .path = path, .rooms = 1, .mask = 0x9e3779b9};
 	rc = getaddrinfo(host, port, &hints, &net->address);
 	if (rc != 0) {
 		(void)snprintf(net->why, sizeof(net->why), "%s:%s: %s", host, port, gai_strerror(rc));
@@ -65,11 +69,15 @@ void ws_net_free(struct ws_net *net)
 	if (net->epoll >= 0)
 		(void)close(net->epoll);
 	free(net->buffer);
+	if (net->tls != NULL)
+		tls_context_free(net->tls);
 	*net = (struct ws_net){.epoll = -1};
 }
 
 void ws_client_drop(struct ws_client *c)
 {
+	if (c->tls != NULL)
+		tls_free(c->tls);
 	if (c->state != WS_CLOSED)
 		(void)close(c->fd); /* which takes it out of the epoll set */
 	free(c->stash);
@@ -115,7 +123,7 @@ static bool keep_for_later(struct ws_client *c, const uint8_t *bytes, size_t n)
 /* How many bytes the kernel took, or -1: ended. */
 static ssize_t put_out(struct ws_net *net, struct ws_client *c, const uint8_t *bytes, size_t n)
 {
-	ssize_t sent = send(c->fd, bytes, n, MSG_NOSIGNAL);
+	ssize_t sent = c->tls != NULL ? tls_write(c->tls, bytes, n) : send(c->fd, bytes, n, MSG_NOSIGNAL);
 
 	if (sent < 0 && (errno == EAGAIN || errno == EINTR))
 		return 0;
@@ -190,9 +198,9 @@ static size_t frame(struct ws_net *net, uint8_t *out, uint8_t opcode, const uint
 	return (size_t)(at - out) + n;
 }
 
-size_t ws_text_frame(struct ws_net *net, uint8_t *out, const uint8_t *text, size_t n)
+size_t ws_frame(struct ws_net *net, uint8_t *out, bool binary, const uint8_t *payload, size_t n)
 {
-	return frame(net, out, OP_TEXT, text, n);
+	return frame(net, out, binary ? OP_BINARY : OP_TEXT, payload, n);
 }
 
 static bool send_control(struct ws_net *net, struct ws_client *c, uint8_t opcode, const uint8_t *payload,
@@ -232,22 +240,33 @@ bool ws_client_open(struct ws_net *net, struct ws_client *c, uint32_t number)
 
 static bool send_request(struct ws_net *net, struct ws_client *c)
 {
-	const char *hole = strstr(net->path, "{n}");
-	char digits[16], request[4096];
-	bool v6 = strchr(net->host, ':') != NULL;
+	char path[2048], request[4096];
+	bool v6 = strchr(net->host, ':') != NULL, whole;
 	int n;
 
-	(void)snprintf(digits, sizeof(digits), "%u", c->number);
+	whole = holes_fill(path, sizeof(path), net->path, c->number, c->number % net->rooms);
 	n = snprintf(request, sizeof(request),
-	             "GET %.*s%s%s HTTP/1.1\r\nHost: %s%s%s:%s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-	             "Sec-WebSocket-Key: " KEY "\r\nSec-WebSocket-Version: 13\r\n\r\n",
-	             hole != NULL ? (int)(hole - net->path) : (int)strlen(net->path), net->path,
-	             hole != NULL ? digits : "", hole != NULL ? hole + 3 : "", v6 ? "[" : "", net->host,
-	             v6 ? "]" : "", net->port);
-	if (n < 0 || (size_t)n >= sizeof(request))
+	             "GET %s HTTP/1.1\r\nHost: %s%s%s:%s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+	             "Sec-WebSocket-Key: " KEY "\r\nSec-WebSocket-Version: 13\r\n%s%s%s\r\n",
+	             whole ? path : "", v6 ? "[" : "", net->host, v6 ? "]" : "", net->port,
+	             net->subprotocol != NULL ? "Sec-WebSocket-Protocol: " : "",
+	             net->subprotocol != NULL ? net->subprotocol : "", net->subprotocol != NULL ? "\r\n" : "");
+	if (!whole || n < 0 || (size_t)n >= sizeof(request))
 		return end(net, c, "the url is too long");
 	c->state = WS_UPGRADING;
 	return ws_client_send(net, c, (const uint8_t *)request, (size_t)n);
+}
+
+/* One step of the TLS handshake; the request behind the last one. */
+static bool secure(struct ws_net *net, struct ws_client *c)
+{
+	enum tls_step step = tls_handshake(c->tls);
+
+	if (step == TLS_FAILED)
+		return end(net, c, "the TLS handshake failed");
+	if (c->wants_out != (step == TLS_WANTS_OUT) && !watch(net, c, EPOLL_CTL_MOD, step == TLS_WANTS_OUT))
+		return false;
+	return step != TLS_DONE || send_request(net, c);
 }
 
 bool ws_client_writable(struct ws_net *net, struct ws_client *c)
@@ -255,11 +274,19 @@ bool ws_client_writable(struct ws_net *net, struct ws_client *c)
 	int error = 0;
 	socklen_t len = sizeof(error);
 
+	if (c->state == WS_SECURING)
+		return secure(net, c);
 	if (c->state != WS_CONNECTING)
 		return c->out_len == c->out_at ? watch(net, c, EPOLL_CTL_MOD, false) : flush(net, c);
 	if (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0 || error != 0)
 		return end(net, c, "connect to %s:%s: %s", net->host, net->port, strerror(error));
-	return send_request(net, c);
+	if (net->tls == NULL)
+		return send_request(net, c);
+	c->tls = tls_new(net->tls, c->fd);
+	if (c->tls == NULL)
+		return end(net, c, "no memory for TLS");
+	c->state = WS_SECURING;
+	return secure(net, c);
 }
 
 /* The value of a header field, up to the end of its line; NULL when there is none. */
@@ -299,14 +326,32 @@ static enum ws_next read_answer(struct ws_net *net, struct ws_client *c)
 
 /* ---- in ------------------------------------------------------------------------- */
 
+/* As many records as there are and find room: as one recv is without TLS. */
+static ssize_t read_records(struct ws_client *c, uint8_t *out, size_t cap)
+{
+	ssize_t sum = 0, got;
+
+	do {
+		got = tls_read(c->tls, out + sum, cap - (size_t)sum);
+		sum += got > 0 ? got : 0;
+	} while (got > 0 && (size_t)sum < cap);
+	c->unread = (size_t)sum == cap;
+	return sum > 0 ? sum : got; /* an end behind them is found again by the next read */
+}
+
 bool ws_client_read(struct ws_net *net, struct ws_client *c)
 {
 	ssize_t got;
 
+	if (c->state == WS_SECURING) {
+		net->at = net->end = net->buffer;
+		return secure(net, c);
+	}
 	if (c->stash_len > 0)
 		memcpy(net->buffer, c->stash, c->stash_len);
 	net->at = net->end = net->buffer;
-	got = recv(c->fd, net->buffer + c->stash_len, WS_READ_BYTES, 0);
+	got = c->tls != NULL ? read_records(c, net->buffer + c->stash_len, WS_READ_BYTES)
+	                     : recv(c->fd, net->buffer + c->stash_len, WS_READ_BYTES, 0);
 	if (got < 0 && (errno == EAGAIN || errno == EINTR))
 		return true; /* the stash stays where it is */
 	if (got <= 0)

@@ -5,6 +5,7 @@
  * One receive buffer serves all connections: what ws_client_next hands out is valid until
  * the next ws_client_read of any of them. Answers to pings and to a close are sent inside.
  * A server's messages in several fragments are refused: nothing that is measured here sends them.
+ * Over TLS (tls.h) where the net has a context for it.
  */
 #ifndef BENCH_WS_CLIENT_H
 #define BENCH_WS_CLIENT_H
@@ -21,6 +22,7 @@
 enum ws_state {
 	WS_CLOSED,     /* no socket: not opened yet, or over */
 	WS_CONNECTING, /* TCP is under way */
+	WS_SECURING,   /* TLS is */
 	WS_UPGRADING,  /* our request is on its way, the answer is not complete */
 	WS_OPEN,
 	WS_CLOSING, /* our close frame is on its way, the end of the stream has not come */
@@ -29,9 +31,11 @@ enum ws_state {
 struct ws_client {
 	enum ws_state state;
 	int fd;
+	struct tls *tls; /* or NULL; owned */
 	uint32_t number;
 	uint16_t close_code; /* of the server's close frame, else 0 */
 	bool wants_out;      /* epoll is asked for EPOLLOUT */
+	bool unread;         /* TLS may hold more than the last read had room for: epoll will not speak of it */
 	uint32_t stash_len, stash_cap;
 	uint32_t out_at, out_len, out_cap;
 	uint8_t *stash; /* the beginning of a frame or of the answer; owned */
@@ -41,7 +45,10 @@ struct ws_client {
 struct ws_net {
 	int epoll; /* events carry the struct ws_client in data.ptr */
 	struct addrinfo *address;
-	const char *host, *port, *path; /* borrowed; {n} in path is the connection's number */
+	const char *host, *port, *path; /* borrowed; holes in path are filled (holes.h) */
+	const char *subprotocol; /* to be asked for, or NULL; borrowed; the caller's to set, as the next two */
+	uint32_t rooms;          /* connection n is in room n % rooms; 1 */
+	struct tls_context *tls; /* or NULL: plain; owned */
 	uint8_t *buffer;
 	uint8_t *at, *end; /* what has been received and not handed out yet */
 	uint32_t mask;     /* of the frame before */
@@ -67,12 +74,12 @@ bool ws_client_open(struct ws_net *net, struct ws_client *c, uint32_t number);
 bool ws_client_writable(struct ws_net *net, struct ws_client *c);
 
 /* EPOLLIN: one recv. False: ended, as WS_ENDED. Then ws_client_next until it is not
- * WS_MESSAGE or WS_OPENED. */
+ * WS_MESSAGE or WS_OPENED; and again while c->unread. */
 bool ws_client_read(struct ws_net *net, struct ws_client *c);
 enum ws_next ws_client_next(struct ws_net *net, struct ws_client *c, const uint8_t **payload, size_t *len);
 
-/* Writes one masked text frame to out, which has room for n + WS_FRAME_HEAD; returns its length. */
-size_t ws_text_frame(struct ws_net *net, uint8_t *out, const uint8_t *text, size_t n);
+/* Writes one masked text or binary frame to out, which has room for n + WS_FRAME_HEAD; returns its length. */
+size_t ws_frame(struct ws_net *net, uint8_t *out, bool binary, const uint8_t *payload, size_t n);
 
 /* Sends whole frames, or keeps them for later. False: nothing was taken, because the backlog
  * is full (the state stays WS_OPEN) or because the connection has ended. */

@@ -8,9 +8,12 @@
 #define CHAT_BRIDGE_BRIDGE_H
 
 #include "bridge/acceptor.h"
+#include "bridge/closed_rooms.h"
+#include "bridge/health.h"
 #include "bridge/history_reader.h"
 #include "bridge/loop.h"
 #include "bridge/mqtt_link.h"
+#include "bridge/reports.h"
 #include "bridge/rooms.h"
 #include "bridge/roster.h"
 #include "bridge/server.h"
@@ -24,12 +27,17 @@
 struct bridge {
 	struct bridge_settings settings;
 	struct cidr_list proxies; /* what settings.trusted_proxies says */
+	struct cidr_list metrics_allow;
 	struct loop loop;
 	struct mqtt_links links;
 	struct rooms rooms;
 	struct sync sync;
 	struct roster roster;
-	struct sync_part orders; /* of session_orders.c */
+	struct reports reports;
+	struct health health;
+	struct sync_part orders;                   /* of session_orders.c */
+	struct sync_part announcements, deletions; /* of session_events.c */
+	struct closed_rooms closed;
 	struct sessions sessions;
 	struct tunnels tunnels;
 	struct server server;

@@ -1,7 +1,6 @@
 /* counters.c - see counters.h */
 #include "bridge/counters.h"
 #include "bridge/log.h"
-#include "common/counter_line.h"
 
 #include <stdlib.h>
 
@@ -17,6 +16,11 @@ static const struct counter_name names[COUNTERS] = {
         CHAT_ERRORS(X)
 #undef X
 };
+
+const struct counter_name *counters_names(void)
+{
+	return names;
+}
 
 static uint64_t logged_sum;
 static uint64_t log_at_ms;

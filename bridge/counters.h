@@ -11,6 +11,7 @@
 #ifndef CHAT_BRIDGE_COUNTERS_H
 #define CHAT_BRIDGE_COUNTERS_H
 
+#include "common/counter_line.h"
 #include "common/errors.h"
 
 #include <stdint.h>
@@ -69,8 +70,19 @@
 	X(CLOSE_4102, "closes", "4102")                                                                          \
 	X(CLOSE_4103, "closes", "4103")                                                                          \
 	X(CLOSE_4104, "closes", "4104")                                                                          \
-	X(CLOSE_OTHER, "closes", "other")       /* a client's own idea */                                        \
-	X(DROP_LOST, "drops", "lost")           /* messages, between broker and bridge */                        \
+	X(CLOSE_OTHER, "closes", "other")           /* a client's own idea */                                    \
+	X(DELIVERED_ROOM, "deliveries", "room")     /* by the room's one subscription */                         \
+	X(DELIVERED_DIRECT, "deliveries", "direct") /* by the session's own: inbox, devices, fanout session */   \
+	X(UNDELIVERED_SLOW, "deliveries_dropped",                                                                \
+	  "slow") /* frames that waited for a session closed with 4001 */                                        \
+	X(UNDELIVERED_GONE, "deliveries_dropped", "gone") /* and for one whose connection has ended */           \
+	X(UNDELIVERED_LOST, "deliveries_dropped",                                                                \
+	  "lost") /* messages of drops lost, for each who should have them */                                    \
+	X(RECOVERY_COMPLETE, "recoveries", "complete")                                                           \
+	X(RECOVERY_PART, "recoveries", "incomplete") /* as far as history goes, or the 1000 newest */            \
+	X(RECOVERY_FAILED, "recoveries", "failed")   /* history could not be read */                             \
+	X(RECOVERY_LEFT, "recoveries", "left")       /* the session has ended, or left the room */               \
+	X(DROP_LOST, "drops", "lost")                /* messages, between broker and bridge */                   \
 	X(DROP_TUNNEL, "drops", "tunnel_bytes") /* of a client that had left, not taken by the broker in time */ \
 	X(DROP_ADDRESS, "drops", "addresses")   /* forgotten by rate_connects: there were too many */            \
 	X(DROP_LOG, "drops", "log_lines")       /* the log's pipe was full */
@@ -103,6 +115,9 @@ static inline void count_more(enum counter which, uint64_t n)
 enum counter counter_of_status(int status);
 enum counter counter_of_close(unsigned code);
 enum counter counter_of_error(enum chat_error error);
+
+/* COUNTERS of them. */
+const struct counter_name *counters_names(void);
 
 /* In every round; the line when its time has come. */
 void counters_tick(uint64_t now_ms);

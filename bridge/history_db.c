@@ -31,9 +31,11 @@ enum statement {
 };
 
 #define MAILBOX_RANGE                                                                                        \
-	"SELECT b.n, m.body FROM mailbox b JOIN messages m ON m.n=b.n WHERE b.user=?1 AND b.n>?2 AND b.n<=?3"
+	"SELECT b.n, m.body FROM mailbox b JOIN messages m ON m.n=b.n WHERE b.user=?1 AND b.n>?2 AND b.n<=?3 "   \
+	"AND m.body<>''"
 
-/* ?1 place or user, ?2 above this number, ?3 up to that one, ?4 how many */
+/* A message that a moderator has deleted has an empty body. ?1 place or user, ?2 above this number, ?3 up to
+ * that one, ?4 how many */
 static const char *const sql[STATEMENTS] = {
     [S_NEWEST] = "SELECT n FROM progress",
     [S_OLDEST] = "SELECT min(n) FROM messages",
@@ -43,10 +45,11 @@ static const char *const sql[STATEMENTS] = {
     [S_ID_AT_MOST] = "SELECT n FROM messages WHERE id<=?1 AND late<>2 ORDER BY id DESC LIMIT 1",
     [S_ID_AT_LEAST] = "SELECT n FROM messages WHERE id>=?1 ORDER BY id LIMIT 1",
     [S_SETTLED] = "SELECT upto FROM settled WHERE n<=?1 ORDER BY n DESC LIMIT 1",
-    [S_ROOM_FORWARD] = "SELECT n, body FROM messages WHERE place=?1 AND n>?2 AND n<=?3 ORDER BY n LIMIT ?4",
+    [S_ROOM_FORWARD] =
+        "SELECT n, body FROM messages WHERE place=?1 AND n>?2 AND n<=?3 AND body<>'' ORDER BY n LIMIT ?4",
     [S_MAILBOX_FORWARD] = (MAILBOX_RANGE " ORDER BY b.n LIMIT ?4"),
-    [S_ROOM_BACKWARD] =
-        "SELECT n, body FROM messages WHERE place=?1 AND n>?2 AND n<=?3 ORDER BY n DESC LIMIT ?4",
+    [S_ROOM_BACKWARD] = "SELECT n, body FROM messages WHERE place=?1 AND n>?2 AND n<=?3 AND body<>'' ORDER "
+                        "BY n DESC LIMIT ?4",
     [S_MAILBOX_BACKWARD] = (MAILBOX_RANGE " ORDER BY b.n DESC LIMIT ?4"),
     [S_ROOM_SKIP] =
         "SELECT n FROM messages WHERE place=?1 AND n>?2 AND n<=?3 ORDER BY n DESC LIMIT 1 OFFSET ?4",

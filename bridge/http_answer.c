@@ -41,6 +41,10 @@ const struct http_status http_overloaded = {503, "Service Unavailable", "overloa
                                             "the server has no room for more", "Retry-After: 5\r\n"};
 const struct http_status http_broker_away = {503, "Service Unavailable", "broker_away",
                                              "the broker cannot be reached", "Retry-After: 1\r\n"};
+const struct http_status http_no_answer = {503, "Service Unavailable", "no_answer",
+                                           "the broker has not answered in time", "Retry-After: 1\r\n"};
+const struct http_status http_draining = {503, "Service Unavailable", "draining",
+                                          "the server is about to end", "Retry-After: 5\r\n"};
 const struct http_status http_starting = {503, "Service Unavailable", "starting",
                                           "it is not known yet who is connected", "Retry-After: 1\r\n"};
 const struct http_status http_unavailable = {503, "Service Unavailable", "unavailable",

@@ -29,7 +29,8 @@ struct http_status {
 extern const struct http_status http_ok, http_no_content, http_not_modified, http_bad_request, http_no_body,
     http_no_subprotocol, http_unauthorized, http_forbidden, http_forbidden_origin, http_not_found,
     http_method_not_allowed, http_upgrade_required, http_too_many_requests, http_head_too_large,
-    http_overloaded, http_broker_away, http_starting, http_unavailable, http_bad_version, http_timeout;
+    http_overloaded, http_broker_away, http_no_answer, http_starting, http_draining, http_unavailable,
+    http_bad_version, http_timeout;
 
 struct http_answer {
 	const struct http_status *status;

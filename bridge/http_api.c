@@ -23,20 +23,6 @@ void http_api_answer(struct http_exchange *x, const struct http_status *status, 
 
 /* ---- routes --------------------------------------------------------------------------- */
 
-static bool get_health(struct http_exchange *x)
-{
-	static struct chunk *fine;
-	bool ready = rooms_ready(&x->bridge->rooms);
-	if (fine == NULL)
-		fine = chunk_of_text("{\"status\":\"ok\"}\n");
-	http_api_answer(x,
-	                !ready         ? &http_broker_away
-	                : fine != NULL ? &http_ok
-	                               : &http_overloaded,
-	                ready ? fine : NULL);
-	return true;
-}
-
 static bool give_users(struct http_exchange *x, const void *data)
 {
 	(void)data;
@@ -71,10 +57,9 @@ static const struct {
 	bool whole;                           /* false: whatever begins so */
 	bool (*get)(struct http_exchange *x); /* answers: true; or sets cancel and answers later: false */
 } routes[] = {
-    {"/health", true, get_health},
-    {"/rooms/", false, http_history_room},
-    {"/messages/", false, http_history_pair},
-    {"/users", true, get_users},
+    {"/health", true, health_get},         {"/ready", true, health_get_ready},
+    {"/rooms/", false, http_history_room}, {"/messages/", false, http_history_pair},
+    {"/users", true, get_users},           {"/metrics", true, reports_get_metrics},
 };
 
 bool http_api_handle(struct http_exchange *x)

@@ -2,10 +2,11 @@
  * http_api.h - plain HTTP requests: which of them gets which answer.
  *
  *   GET /, /app.js, …          the page (web_files.h), with an ETag; 304 to who has it already
- *   GET /health    200 {"status":"ok"} while the bridge has its connection to the broker, else 503
+ *   GET /health, /ready    does a message come round; may sessions come (health.h)
  *   GET /users     who is connected: [{"user":U,"status":"online","since":T},…] by address; 503 until
  *                  that is known
  *   GET /rooms/…, /messages/…    history (http_history.h)
+ *   GET /metrics   what the whole node has counted (reports.h)
  *
  * HEAD as GET without the body; OPTIONS tells pages what they may ask. Every answer carries the
  * CORS fields that allowed_origins gives to the asking page.
@@ -18,6 +19,7 @@
 
 #include "bridge/http_answer.h"
 #include "bridge/http_head.h"
+#include "common/cidr.h"
 
 struct bridge;
 struct chunk;
@@ -28,6 +30,8 @@ struct http_exchange {
 	/* Takes the answer: copies what it needs, takes its own reference to the body. Ends the exchange. */
 	void (*give)(struct http_exchange *x, const struct http_answer *answer);
 	struct http_head head;  /* set by the asker; its spans live as long as the exchange */
+	struct address client;  /* who asks */
+	bool client_unsure;     /* a proxy that is not listed has forwarded it: client may be anybody */
 	struct http_span path;  /* the target up to '?', nothing decoded; "/" where it has none */
 	struct http_span query; /* what follows it; at NULL: none */
 	/* Set by a route that answers later: the asker has gone or waited too long, the route forgets x.

@@ -1,6 +1,7 @@
 /* log.c - see log.h */
 #include "bridge/log.h"
 #include "bridge/counters.h"
+#include "common/log_object.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -32,9 +33,10 @@ static int write_line(const char *line, size_t len)
 	return n == (ssize_t)len ? 0 : -1;
 }
 
-static void put(enum log_level level, const char *text)
+/* fields: "" for none. */
+static void put(enum log_level level, const char *text, const char *fields)
 {
-	char line[LINE_MAX_BYTES + 8];
+	char line[LINE_MAX_BYTES + LOG_FIELDS_MAX + 8];
 	if (lost_lines > 0) {
 		int n = snprintf(line, sizeof line, "4 %llu log lines were lost here, the log pipe was full\n",
 		                 (unsigned long long)lost_lines);
@@ -46,6 +48,8 @@ static void put(enum log_level level, const char *text)
 	for (size_t i = 0; i < len; i++)
 		if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f)
 			line[i] = '?';
+	if (fields[0] != '\0')
+		len += (size_t)snprintf(line + len, sizeof line - len - 1, "%c%s", LOG_FIELDS_MARK, fields);
 	line[len++] = '\n';
 	if (write_line(line, len) != 0) {
 		lost_lines++;
@@ -60,7 +64,17 @@ void log_line(enum log_level level, const char *format, ...)
 	va_start(args, format);
 	(void)vsnprintf(text, sizeof text, format, args);
 	va_end(args);
-	put(level, text);
+	put(level, text, "");
+}
+
+void log_event(enum log_level level, const struct log_fields *fields, const char *format, ...)
+{
+	char text[LINE_MAX_BYTES];
+	va_list args;
+	va_start(args, format);
+	(void)vsnprintf(text, sizeof text, format, args);
+	va_end(args);
+	put(level, text, fields->text);
 }
 
 void log_limited(struct log_limit *limit, uint64_t now_ms, enum log_level level, const char *format, ...)
@@ -77,7 +91,7 @@ void log_limited(struct log_limit *limit, uint64_t now_ms, enum log_level level,
 	if (limit->held_back > 0)
 		log_line(level, "%.*s (%llu more since)", LOG_LIMIT_TEXT, text, (unsigned long long)limit->held_back);
 	else
-		put(level, text);
+		put(level, text, "");
 	limit->held_back = 0;
 	limit->next_ms = now_ms + LOG_LIMIT_MS;
 	limit->level = level;

@@ -42,6 +42,11 @@ void log_start(void);
 /* One line, at most 1000 bytes; control characters in it are replaced by '?'. */
 void log_line(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* The same with fields for whoever has the log as objects (common/log_object.h). */
+struct log_fields;
+void log_event(enum log_level level, const struct log_fields *fields, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
 /* now_ms: any monotonic clock, always the same one. */
 void log_limited(struct log_limit *limit, uint64_t now_ms, enum log_level level, const char *format, ...)
     __attribute__((format(printf, 4, 5)));

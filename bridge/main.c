@@ -111,6 +111,7 @@ static void on_stop_timer(uv_timer_t *timer)
 	tunnels_stop(&b->tunnels);
 	roster_stop(&b->roster);
 	rooms_stop(&b->rooms);
+	closed_rooms_stop(&b->closed);
 	history_reader_stop(&b->history);
 	mqtt_links_stop(&b->links);
 	loop_stop(&b->loop);
@@ -145,11 +146,12 @@ static bool load_certificate(const struct bridge_settings *s)
 	return false;
 }
 
-/* It has been checked with the settings. */
-static void read_proxies(struct bridge *b)
+/* They have been checked with the settings. */
+static void read_ranges(struct bridge *b)
 {
-	const char *list = b->settings.trusted_proxies;
-	(void)cidr_list_parse(list, strlen(list), &b->proxies);
+	const struct bridge_settings *s = &b->settings;
+	(void)cidr_list_parse(s->trusted_proxies, strlen(s->trusted_proxies), &b->proxies);
+	(void)cidr_list_parse(s->metrics_allow, strlen(s->metrics_allow), &b->metrics_allow);
 }
 
 /* The plugin has reloaded: what may change while sessions live. */
@@ -158,7 +160,8 @@ static void apply(struct bridge *b, const struct bridge_settings *fresh)
 	struct bridge_settings *s = &b->settings;
 	memcpy(s->allowed_origins, fresh->allowed_origins, sizeof s->allowed_origins);
 	memcpy(s->trusted_proxies, fresh->trusted_proxies, sizeof s->trusted_proxies);
-	read_proxies(b);
+	memcpy(s->metrics_allow, fresh->metrics_allow, sizeof s->metrics_allow);
+	read_ranges(b);
 	s->max_sessions = fresh->max_sessions;
 	s->max_sessions_per_user = fresh->max_sessions_per_user;
 	s->outbox_bytes = fresh->outbox_bytes;
@@ -217,9 +220,13 @@ static void identify(struct mqtt_link *link, struct mqtt_connect *out)
 
 static bool start(struct bridge *b)
 {
-	read_proxies(b);
+	read_ranges(b);
 	sync_start(&b->sync, b);
 	session_orders_start(b);
+	session_events_start(b);
+	closed_rooms_start(&b->closed, b);
+	reports_start(&b->reports, b);
+	health_start(&b->health, b);
 	const struct sockaddr_un *broker = sandbox_address(b->settings.broker_socket);
 	if (broker == NULL || !load_certificate(&b->settings) || !loop_start(&b->loop, on_round, b) ||
 	    !mqtt_links_start(&b->links, &b->loop, broker, b->settings.credential, identify) ||

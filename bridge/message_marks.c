@@ -1,6 +1,7 @@
 /* message_marks.c - see message_marks.h */
 #include "bridge/message_marks.h"
 #include "common/settings.h"
+#include "common/ulid.h"
 
 #include <string.h>
 
@@ -25,9 +26,19 @@ static bool span_is(struct mqtt_span s, const char *text)
 	return s.len == strlen(text) && memcmp(s.at, text, s.len) == 0;
 }
 
+/* A canonical message begins with its id. */
+static uint64_t time_of(struct mqtt_span payload)
+{
+	static const char head[] = "{\"id\":\"";
+	const size_t n = sizeof head - 1;
+	if (payload.len < n + ULID_LEN || memcmp(payload.at, head, n) != 0)
+		return 0;
+	return ulid_milliseconds(payload.at + n);
+}
+
 struct message_marks message_marks_read(const struct mqtt_publish *p, unsigned bridge_index)
 {
-	struct message_marks marks = {0};
+	struct message_marks marks = {.sent_ms = time_of(p->payload)};
 	struct mqtt_properties left = p->properties;
 	struct mqtt_property property;
 	while (mqtt_property_next(&left, &property)) {

@@ -7,6 +7,13 @@
 
 #define SEGMENTS_FIRST 4
 
+static uint64_t all_bytes;
+
+uint64_t outbox_all_bytes(void)
+{
+	return all_bytes;
+}
+
 static struct segment *segment_at(const struct outbox *o, uint32_t i)
 {
 	return &o->segments[(o->head + i) & (o->cap - 1)]; /* cap is a power of two */
@@ -39,6 +46,7 @@ bool outbox_push(struct outbox *o, struct chunk *c, uint32_t start, uint32_t end
 		if (last->chunk == c && last->end == start) {
 			last->end = end;
 			o->bytes += end - start;
+			all_bytes += end - start;
 			return true;
 		}
 	}
@@ -49,6 +57,7 @@ bool outbox_push(struct outbox *o, struct chunk *c, uint32_t start, uint32_t end
 	*segment_at(o, o->count) = (struct segment){c, start, end};
 	o->count++;
 	o->bytes += end - start;
+	all_bytes += end - start;
 	c->refs++;
 	return true;
 }
@@ -58,7 +67,23 @@ void outbox_clear(struct outbox *o)
 	for (uint32_t i = 0; i < o->count; i++)
 		chunk_release(segment_at(o, i)->chunk);
 	free(o->segments);
+	all_bytes -= o->bytes;
 	memset(o, 0, sizeof *o);
+}
+
+uint32_t outbox_frames(const struct outbox *o)
+{
+	uint32_t frames = 0;
+	for (uint32_t i = 0; i < o->count; i++) {
+		const struct segment *s = segment_at(o, i);
+		uint32_t at = i == 0 ? o->begun : s->start;
+		while (at < s->end) {
+			size_t len;
+			(void)chunk_frame_payload(s->chunk, at, &len, &at);
+			frames += at > s->start;
+		}
+	}
+	return frames;
 }
 
 static void drop_first(struct outbox *o)
@@ -88,6 +113,7 @@ void outbox_cut(struct outbox *o)
 		chunk_release(segment_at(o, i)->chunk);
 	first->end = end;
 	o->count = 1;
+	all_bytes -= o->bytes - (end - first->start);
 	o->bytes = end - first->start;
 }
 
@@ -95,6 +121,7 @@ void outbox_cut(struct outbox *o)
 static void consume(struct outbox *o, uint32_t n)
 {
 	o->bytes -= n;
+	all_bytes -= n;
 	while (n > 0) {
 		struct segment *first = segment_at(o, 0);
 		uint32_t len = first->end - first->start;

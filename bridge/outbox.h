@@ -56,6 +56,12 @@ enum outbox_result outbox_flush(struct outbox *o, struct lws *wsi);
 enum outbox_result outbox_write_through(struct outbox *o, struct lws *wsi, struct chunk *c, uint32_t start,
                                         uint32_t end);
 
+/* What all outboxes of the process hold. */
+uint64_t outbox_all_bytes(void);
+
+/* How many frames there are, one that has begun to leave included. */
+uint32_t outbox_frames(const struct outbox *o);
+
 /* Drops what is there. */
 void outbox_clear(struct outbox *o);
 

@@ -1,6 +1,7 @@
 /* replay.c - see replay.h */
 #include "bridge/replay.h"
 #include "bridge/bridge.h"
+#include "bridge/counters.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +16,7 @@ struct place {
 	bool read;         /* as far as the position, or as far as it can be */
 	bool dropped;      /* something of it, while an answer was awaited: ask again */
 	bool live;         /* nothing is held any more */
+	bool failed;       /* history could not be read */
 	bool left;         /* so is the session's membership; room is not valid any more */
 	struct history_replay progress;
 	uint32_t count;
@@ -231,6 +233,9 @@ static uint32_t page_bytes(const struct session *s)
 static void finish_place(struct replay *p, struct place *place)
 {
 	place->live = true;
+	count(place->failed              ? COUNTER_RECOVERY_FAILED
+	      : place->progress.complete ? COUNTER_RECOVERY_COMPLETE
+	                                 : COUNTER_RECOVERY_PART);
 	send_recovered(p->session, place->room, place->progress.complete, place->count);
 	release_held(p, place->room);
 }
@@ -253,8 +258,10 @@ static void on_page(struct history_question *q)
 		place->count += q->replay.count;
 		if (frames != NULL)
 			session_send_shared(s, frames, 0, frames->len);
-		if (q->status == HISTORY_FAILED)
+		if (q->status == HISTORY_FAILED) {
 			place->progress.complete = false;
+			place->failed = true;
+		}
 		place->read = q->status == HISTORY_FAILED || (!q->replay.more && q->replay.upto == upto);
 	}
 	if (!session_leaving(s))
@@ -355,8 +362,10 @@ void replay_leave(struct session *s, const struct room *room)
 		return;
 	sift_held(p, room, keep_none, NULL);
 	for (uint32_t i = 0; i < p->place_count; i++)
-		if (p->places[i].room == room && !p->places[i].left)
+		if (p->places[i].room == room && !p->places[i].left) {
+			count_more(COUNTER_RECOVERY_LEFT, !p->places[i].live);
 			p->places[i].left = p->places[i].live = p->places[i].known = true;
+		}
 }
 
 bool replay_lets_publish(const struct session *s)
@@ -398,7 +407,7 @@ void replay_start(struct session *s)
 	}
 	for (uint32_t i = 0; i < s->room_count; i++)
 		add_place(p, s->rooms[i].room, VIEW_ROOM, s->rooms[i].room->name, s->own_rooms);
-	add_place(p, NULL, VIEW_MAILBOX, s->who->identity.text, true);
+	add_place(p, NULL, VIEW_MAILBOX, s->who->identity->text, true);
 	p->started = true;
 	ask(p);
 }
@@ -409,6 +418,8 @@ void replay_end(struct session *s)
 	if (p == NULL)
 		return;
 	s->replay = NULL;
+	for (uint32_t i = 0; i < p->place_count; i++)
+		count_more(COUNTER_RECOVERY_LEFT, !p->places[i].live);
 	history_cancel(p->question);
 	for (uint32_t i = 0; i < p->held_count; i++)
 		chunk_release(p->held[i].chunk);

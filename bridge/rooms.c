@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/timerfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #define CHUNK_BYTES 16384u       /* a quiet room's chunk */
@@ -172,6 +173,7 @@ static void lose_room(struct rooms *r, struct room *room, uint64_t missing)
 {
 	static struct log_limit limit;
 	count_more(COUNTER_DROP_LOST, missing);
+	count_more(COUNTER_UNDELIVERED_LOST, missing * room->shared_members);
 	log_limited(&limit, r->bridge->loop.now_ms, LOG_LEVEL_ERROR,
 	            "room %s: %llu messages were lost between broker and bridge (is max_queued_messages large "
 	            "enough?); its sessions are closed with 1013 to resume",
@@ -239,7 +241,10 @@ static void deliver(struct rooms *r, struct room *room, const struct mqtt_publis
 		lose_room(r, room, 1);
 		return;
 	}
-	struct frame frame = {.arrival = ++r->arrivals, .start = room->chunk->len, .order = marks.order};
+	struct frame frame = {.arrival = ++r->arrivals,
+	                      .start = room->chunk->len,
+	                      .order = marks.order,
+	                      .sent_ms = marks.order == ORDER_LATE ? 0 : marks.sent_ms};
 	struct session *author = sessions_author(&r->bridge->sessions, p, &marks);
 	if (author != NULL && !author->echo) {
 		frame.origin = author->number;
@@ -269,7 +274,7 @@ static bool is_own_typing(const struct session *s, const char *payload, size_t l
 	while (json_reader_next(&reader, &member) == JSON_MEMBER)
 		if (json_span_equals(member.key, member.key_len, member.key_escaped, "sender"))
 			return json_span_equals(member.value, member.value_len, member.value_escaped,
-			                        s->who->identity.text);
+			                        s->who->identity->text);
 	return false;
 }
 
@@ -290,9 +295,11 @@ void rooms_typing(struct rooms *r, struct room *room, const char *payload, size_
 
 /* ---- the end of a round -------------------------------------------------------------- */
 
-static void push_frame(struct session *s, const struct room *room, const struct frame *frame)
+static void push_frame(struct session *s, const struct room *room, struct frame *frame)
 {
-	if (frame->origin != s->number)
+	if (frame->origin == s->number)
+		frame->left_out = true;
+	else
 		session_deliver(s, room, room->chunk, frame->start, frame->end, frame->order);
 }
 
@@ -326,6 +333,7 @@ static void push_merged(struct session *s)
 
 static void flush_room(struct rooms *r, struct room *room)
 {
+	room->served = 0;
 	for (uint32_t i = 0; i < room->member_count; i++) {
 		if (i + 4 < room->member_count)
 			__builtin_prefetch(room->members[i + 4]);
@@ -334,6 +342,7 @@ static void flush_room(struct rooms *r, struct room *room)
 			continue;
 		r->deliveries += room->frame_count;
 		r->writes++;
+		room->served++;
 		if (s->room_count > 1) {
 			if (s->several_round != r->round) {
 				s->several_round = r->round;
@@ -348,6 +357,25 @@ static void flush_room(struct rooms *r, struct room *room)
 	}
 }
 
+static uint64_t real_ms(void)
+{
+	struct timespec t;
+	if (clock_gettime(CLOCK_REALTIME, &t) != 0)
+		return 0;
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+/* One step for each message, whoever many got it. */
+static void count_frames(struct rooms *r, const struct room *room, uint64_t now_real_ms)
+{
+	for (uint32_t i = 0; i < room->frame_count; i++) {
+		const struct frame *frame = &room->frames[i];
+		uint32_t sessions = room->served - frame->left_out;
+		count_more(COUNTER_DELIVERED_ROOM, sessions);
+		reports_delivered(&r->bridge->reports, frame->sent_ms, now_real_ms, sessions);
+	}
+}
+
 static void flush_now(struct rooms *r)
 {
 	r->several = NULL;
@@ -355,10 +383,12 @@ static void flush_now(struct rooms *r)
 		flush_room(r, room);
 	for (struct session *s = r->several; s != NULL; s = s->next_several)
 		push_merged(s);
+	uint64_t now_real_ms = r->dirty != NULL ? real_ms() : 0;
 	while (r->dirty != NULL) {
 		struct room *room = r->dirty;
 		r->dirty = room->next_dirty;
 		room->dirty = false;
+		count_frames(r, room, now_real_ms);
 		room->frame_count = 0;
 		room->last_use_ms = r->bridge->loop.now_ms;
 		if (room->chunk->cap - room->chunk->len < room->chunk->cap / 8) {

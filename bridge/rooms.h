@@ -31,8 +31,10 @@ struct session;
 struct frame {
 	uint64_t arrival; /* across all rooms: a session in several rooms gets them in this order */
 	uint64_t origin;  /* number of the session that must not get it: the author's; else 0 */
+	uint64_t sent_ms;
 	uint32_t start, end;
 	uint64_t order; /* message_marks.h */
+	bool left_out;  /* one member has not got it: its author */
 };
 
 enum room_subscription { ROOM_UNSUBSCRIBED, ROOM_SUBSCRIBING, ROOM_SUBSCRIBED };
@@ -58,6 +60,7 @@ struct room {
 	uint32_t start;
 	struct frame *frames;
 	uint32_t frame_count, frame_cap;
+	uint32_t served;      /* members that were handed the frames */
 	uint64_t last_use_ms; /* of the chunk, to give it back when the room is quiet */
 };
 
@@ -77,7 +80,7 @@ struct rooms {
 	struct watcher pace;     /* timerfd that ends the wait */
 	bool pacing;
 	uint64_t writes;     /* members served, once a round */
-	uint64_t deliveries; /* frames handed to members */
+	uint64_t deliveries; /* frames handed to members, their own included */
 };
 
 /* Only the broker refuses later: false when out of descriptors or memory. */

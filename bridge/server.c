@@ -13,7 +13,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define SESSION_RX_BYTES 1024 /* of one read; allocated per connection */
+#define SESSION_RX_BYTES                                                                                     \
+	256 /* of one read, and allocated per connection: a chat message is mostly shorter                       \
+	     */
 #define TUNNEL_RX_BYTES 4096
 #define UPGRADE_SECONDS 5 /* libwebsockets' own limit for the handshake; it has the whole head at once */
 

@@ -2,6 +2,8 @@
 #include "bridge/bridge.h"
 #include "bridge/counters.h"
 #include "bridge/log.h"
+#include "common/log_object.h"
+#include "common/utf8.h"
 
 #include <libwebsockets.h>
 #include <stdlib.h>
@@ -13,7 +15,8 @@
 #define LINGER_MS 5000      /* for the broker to acknowledge what the client sent before it left */
 #define SESSION_NUMBER_MASK 0x0000ffffffffffffu /* fits an origin, with room to count up */
 #define DEVICES_TIDY_MS 1000
-#define BUCKETS 4096 /* a power of two */
+#define REASON_MAX 123u /* bytes that a close frame has for it */
+#define BUCKETS 4096    /* a power of two */
 
 bool session_leaving(const struct session *s)
 {
@@ -27,7 +30,7 @@ static bool place_device(struct session *s, bool enter)
 {
 	struct bridge *b = s->bridge;
 	uint32_t most = DEVICES_A_SESSION * b->settings.max_sessions;
-	switch ((enter ? devices_enter : devices_check)(&b->sessions.devices, &s->who->identity, s->client_id,
+	switch ((enter ? devices_enter : devices_check)(&b->sessions.devices, s->who->identity, s->client_id,
 	                                                b->loop.now_ms, most)) {
 	case DEVICES_FINE:
 		s->device_entered = enter;
@@ -58,6 +61,7 @@ static bool keep_params(struct session *s, const struct session_params *params)
 	s->echo = params->echo;
 	s->wants_presence = params->wants_presence;
 	s->wants_typing = params->wants_typing;
+	s->wants_deleted = params->wants_deleted;
 	memcpy(s->since, params->since, sizeof s->since);
 	s->room_cap = params->room_count > 0 ? (uint32_t)params->room_count : 1;
 	s->rooms = calloc(s->room_cap, sizeof *s->rooms);
@@ -158,8 +162,14 @@ bool session_admit(struct session *s)
 			return false;
 	}
 	s->admitted = true;
-	log_line(LOG_LEVEL_INFO, "session of %s opened from %s (%s)", s->who->identity.text,
-	         s->password + s->password_len, s->client_id);
+	const char *address = s->password + s->password_len;
+	struct log_fields fields = {0};
+	log_field_text(&fields, "event", "session_opened");
+	log_field_text(&fields, "user", s->who->identity->text);
+	log_field_text(&fields, "address", address);
+	log_field_text(&fields, "client", s->client_id);
+	log_event(LOG_LEVEL_INFO, &fields, "session of %s opened from %s (%s)", s->who->identity->text, address,
+	          s->client_id);
 	sessions_choose(all, s->who);
 	return true;
 }
@@ -182,7 +192,7 @@ static void log_refused(const struct session *s, unsigned code, const char *reas
 {
 	static struct log_limit limits[COUNTERS]; /* by code */
 	log_limited(&limits[counter_of_close(code)], s->bridge->loop.now_ms, LOG_LEVEL_NOTICE,
-	            "a session of %s is refused: %u %s", s->who != NULL ? s->who->identity.text : "nobody", code,
+	            "a session of %s is refused: %u %s", s->who != NULL ? s->who->identity->text : "nobody", code,
 	            reason);
 }
 
@@ -194,10 +204,18 @@ static void note_end(struct session *s, unsigned code, const char *reason)
 		log_refused(s, code, reason);
 		return;
 	}
-	log_line(LOG_LEVEL_INFO, "session of %s closed: %u %s (%s, %llu s, %u bytes unsent)",
-	         s->who != NULL ? s->who->identity.text : "nobody", code, reason,
-	         s->client_id[0] != '\0' ? s->client_id : "no client id",
-	         (unsigned long long)(s->bridge->loop.now_ms - s->opened_ms) / 1000, s->outbox.bytes);
+	uint64_t ms = s->bridge->loop.now_ms - s->opened_ms;
+	struct log_fields fields = {0};
+	log_field_text(&fields, "event", "session_closed");
+	log_field_number(&fields, "code", code);
+	log_field_text(&fields, "reason", reason);
+	log_field_text(&fields, "user", s->who->identity->text);
+	log_field_text(&fields, "client", s->client_id);
+	log_field_number(&fields, "milliseconds", ms);
+	log_field_number(&fields, "bytes_unsent", s->outbox.bytes);
+	log_event(LOG_LEVEL_INFO, &fields, "session of %s closed: %u %s (%s, %llu s, %u bytes unsent)",
+	          s->who->identity->text, code, reason, s->client_id, (unsigned long long)ms / 1000,
+	          s->outbox.bytes);
 }
 
 /* Is there something of the client's that the broker has not confirmed? */
@@ -227,11 +245,24 @@ void session_close(struct session *s, enum close_code code, const char *reason)
 	if (code == CLOSE_TOO_SLOW || code == CLOSE_GOING_AWAY) {
 		/* the reader would not take it; what is said before other ends still leaves */
 		session_hand_on(s);
+		uint32_t frames = outbox_frames(&s->outbox);
 		outbox_cut(&s->outbox);
+		count_more(code == CLOSE_TOO_SLOW ? COUNTER_UNDELIVERED_SLOW : COUNTER_UNDELIVERED_GONE,
+		           frames - outbox_frames(&s->outbox));
 	}
 	if (!owes_publishes(s))
 		mqtt_link_close(&s->link);
 	put_on_closing_list(s, s->bridge->loop.now_ms + CLOSE_WAIT_MS);
+}
+
+void session_close_saying(struct session *s, enum close_code code, struct mqtt_span reason)
+{
+	if (session_leaving(s))
+		return;
+	while (reason.len > REASON_MAX || (reason.len > 0 && !utf8_valid(reason.at, reason.len, NULL)))
+		reason.len--;
+	s->said = reason.len > 0 ? strndup(reason.at, reason.len) : NULL;
+	session_close(s, code, s->said != NULL ? s->said : "ended by the operator");
 }
 
 /* Has a newer session of the same device taken over? */
@@ -263,6 +294,7 @@ static void destroy(struct session *s)
 	mqtt_link_close(&s->link);
 	replay_end(s);
 	session_history_cancel(s);
+	sync_forget(&s->bridge->sync, &s->refused);
 	session_leave_rooms(s);
 	roster_leave(&s->bridge->roster, s);
 	session_input_clear(s);
@@ -271,7 +303,7 @@ static void destroy(struct session *s)
 	outbox_clear(&s->early);
 	chunk_release(s->pongs);
 	if (s->device_entered && !device_lives_on(s))
-		devices_leave(&all->devices, &s->who->identity, s->client_id, s->bridge->loop.now_ms,
+		devices_leave(&all->devices, s->who->identity, s->client_id, s->bridge->loop.now_ms,
 		              (uint64_t)s->bridge->settings.session_expiry_s * 1000);
 	sessions_remove_identity(s);
 	sessions_remove(all, s);
@@ -280,6 +312,7 @@ static void destroy(struct session *s)
 	free(s->device);
 	free(s->home_room);
 	free(s->left_room);
+	free(s->said);
 	free(s);
 }
 
@@ -299,6 +332,7 @@ static bool close_websocket(struct session *s)
 			return false;
 	}
 	s->state = SESSION_GONE;
+	count_more(COUNTER_UNDELIVERED_GONE, outbox_frames(&s->outbox));
 	outbox_clear(&s->outbox);
 	bool rx_stopped = s->rx_stopped;
 	s->rx_stopped = false;
@@ -337,6 +371,7 @@ static void stop_sending(struct session *s, unsigned code, const char *reason)
 	s->state = SESSION_GONE;
 	uncount(s);
 	session_hand_on(s);
+	count_more(COUNTER_UNDELIVERED_GONE, outbox_frames(&s->outbox));
 	outbox_clear(&s->outbox);
 	put_on_closing_list(s, s->bridge->loop.now_ms + LINGER_MS);
 }
@@ -439,6 +474,8 @@ static void on_tick(uv_timer_t *timer)
 	struct bridge *b = all->bridge;
 	b->loop.now_ms = loop_now_ns() / 1000000u;
 	rooms_tick(&b->rooms);
+	reports_tick(&b->reports);
+	health_tick(&b->health);
 	if (b->loop.now_ms - all->devices_tidied_ms >= DEVICES_TIDY_MS) {
 		all->devices_tidied_ms = b->loop.now_ms;
 		devices_tidy(&all->devices, b->loop.now_ms);

@@ -29,6 +29,7 @@
 #include "bridge/rooms.h"
 #include "bridge/roster.h"
 #include "bridge/session_params.h"
+#include "bridge/sync.h"
 #include "common/errors.h"
 
 #include <stdbool.h>
@@ -90,7 +91,8 @@ struct identity_sessions {
 	struct session *first; /* newest first, linked by same_next */
 	uint32_t count;
 	struct given *given; /* `sessions latest`: what they have received */
-	struct identity identity;
+	const struct identity *identity;
+	unsigned char identity_room[];
 };
 
 struct membership {
@@ -117,7 +119,7 @@ struct session {
 	char *device;   /* NULL: none */
 	char *home_room; /* NULL: the server's default room */
 	char since[ULID_LEN + 1];
-	bool echo, wants_presence, wants_typing;
+	bool echo, wants_presence, wants_typing, wants_deleted;
 	bool ready_sent;
 	bool admitted;          /* the broker has let it in where it must, and no limit stood in its way */
 	bool persistent;        /* a named device: the broker keeps what it misses */
@@ -158,6 +160,8 @@ struct session {
 	uint64_t joins_ms;
 	uint64_t opened_ms, last_rx_ms, ping_ms; /* ping_ms 0: none unanswered */
 	const char *close_reason;
+	char *said;                   /* what it points to, where that is no static text */
+	struct sync_question refused; /* the broker has refused its login: is there an order about that? */
 	uint64_t close_by_ms;
 	char
 	    *left_room; /* a device's: the last room that was unsubscribed because it is not asked for any more */
@@ -236,6 +240,9 @@ void session_writeable(struct session *s);
  * is closed at the end of the round. Idempotent: the first code stands. reason: static text. */
 void session_close(struct session *s, enum close_code code, const char *reason);
 
+/* The same with a reason that is borrowed for the call: of UTF-8, and cut to what a close frame takes. */
+void session_close_saying(struct session *s, enum close_code code, struct mqtt_span reason);
+
 /* The peer's close frame has come: nothing may follow our answer to it. */
 void session_peer_closes(struct session *s, unsigned code);
 
@@ -282,6 +289,9 @@ bool session_ask_position(struct session *s, uint64_t token);
 
 /* Hands {"type":"token",...} to the plugin, which answers it. False when out of memory. */
 bool session_hand_token(struct session *s, const char *text, size_t len);
+
+/* The same of {"type":"command",...}. */
+bool session_hand_command(struct session *s, const char *text, size_t len);
 
 /* SUBSCRIBE on the session's own connection: its packet id, or 0 when out of memory. */
 uint16_t session_subscribe(struct session *s, const struct mqtt_filter *filters, size_t n);
@@ -338,6 +348,10 @@ struct membership *session_membership(struct session *s, const char *name, size_
 /* ---- session_orders.c: what the plugin wants done with a session ---- */
 
 void session_orders_start(struct bridge *b);
+
+/* ---- session_events.c: what moderators do, told to those whom it concerns ---- */
+
+void session_events_start(struct bridge *b);
 
 /* ---- session_table.c ---- */
 

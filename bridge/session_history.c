@@ -119,7 +119,7 @@ static enum chat_error take_place(const struct session *s, const struct values *
 			return CHAT_ERROR_INVALID_EMAIL;
 		memcpy(out->with, with.text, (size_t)with.len + 1);
 		place->kind = VIEW_PAIR;
-		(void)history_pair_name(&s->who->identity, &with, place->name); /* it always fits */
+		(void)history_pair_name(s->who->identity, &with, place->name); /* it always fits */
 		return CHAT_OK;
 	}
 	out->fault_field = "room";

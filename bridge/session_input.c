@@ -4,7 +4,7 @@
  * The bridge only looks at a frame to learn where it goes. Whatever cannot be read, or
  * is addressed in a way that makes no sense, goes to the session's own room as it is: the
  * plugin refuses it there and names the error, as it does for every MQTT client.
- * join, leave, history and token concern the session itself and are answered here; they
+ * join, leave, history, token and command concern the session itself and are answered here; they
  * never reach the broker.
  */
 #include "bridge/bridge.h"
@@ -223,13 +223,19 @@ static bool answer_here(struct session *s, const struct frame_view *v, const cha
 	bool about_history = type_is(v, "history");
 	/* a token must never be published, whatever else is wrong with its frame */
 	bool about_token = type_is(v, "token");
-	if (!about_rooms && !about_token && !about_history)
+	bool command = type_is(v, "command");
+	if (!about_rooms && !about_token && !about_history && !command)
 		return false;
 	char ref[REPLY_REF_MAX];
 	size_t ref_len = 0;
 	const char *with_ref = field_ref(v, ref, &ref_len);
 	if (about_history) {
 		session_history_frame(s, text, text_len, with_ref, ref_len);
+		return true;
+	}
+	if (command) {
+		if (!session_hand_command(s, text, text_len))
+			session_send_error(s, CHAT_ERROR_UNAVAILABLE, NULL, with_ref, ref_len);
 		return true;
 	}
 	if (about_token) {
@@ -380,7 +386,7 @@ void session_input_acked(struct session *s, uint16_t packet_id, uint8_t reason)
 	if (reason >= 0x80 && reason != MQTT_REASON_NOT_AUTHORIZED) {
 		static struct log_limit limit;
 		log_limited(&limit, s->bridge->loop.now_ms, LOG_LEVEL_WARNING,
-		            "the broker did not take a message of %s: %s", s->who->identity.text,
+		            "the broker did not take a message of %s: %s", s->who->identity->text,
 		            mqtt_reason_name(reason));
 		session_send_error(s, CHAT_ERROR_UNAVAILABLE, NULL, ref, ref != NULL ? strlen(ref) : 0);
 	}

@@ -168,8 +168,8 @@ struct session *session_receiver(struct session *s, const struct room *room, con
 		return NULL;
 	}
 	struct message_head h = read_head(p->payload.at, p->payload.len);
-	bool own = is_person(h.sender, h.sender_len, &s->who->identity);
-	if (own && is_person(h.to, h.to_len, &s->who->identity))
+	bool own = is_person(h.sender, h.sender_len, s->who->identity);
+	if (own && is_person(h.to, h.to_len, s->who->identity))
 		own = marks->origin == to->number; /* to oneself */
 	if (own && !to->echo)
 		return NULL;

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #define FILTERS_MAX 3
-#define TOPIC_MAX (TOPIC_ROOT_MAX + TOPIC_LEVEL_MAX + 3 * SESSION_ID_MAX + 32)
+#define TOPIC_MAX (TOPIC_ROOT_MAX + TOPIC_LEVEL_MAX + 32)
 
 static struct session *session_of(struct mqtt_link *link)
 {
@@ -19,7 +19,7 @@ void session_identify(struct mqtt_link *link, struct mqtt_connect *out)
 {
 	struct session *s = session_of(link);
 	out->client_id = (struct mqtt_span){s->client_id, strlen(s->client_id)};
-	out->user_name = (struct mqtt_span){s->who->identity.text, s->who->identity.len};
+	out->user_name = (struct mqtt_span){s->who->identity->text, s->who->identity->len};
 	out->password = (struct mqtt_span){s->password, s->password_len};
 	out->clean_start = !s->persistent;
 	out->session_expiry_interval = s->persistent ? s->bridge->settings.session_expiry_s : 0;
@@ -50,7 +50,7 @@ static void on_up(struct mqtt_link *link)
 {
 	struct session *s = session_of(link);
 	const char *root = s->bridge->settings.topic_root;
-	const struct identity *id = &s->who->identity;
+	const struct identity *id = s->who->identity;
 	char topics[FILTERS_MAX][TOPIC_MAX];
 	struct mqtt_filter filters[FILTERS_MAX] = {{.qos = 1}, {.qos = 1}, {.qos = 0}};
 	size_t n = s->wants_typing ? 3 : 2;
@@ -60,8 +60,8 @@ static void on_up(struct mqtt_link *link)
 	filters[0].filter = (struct mqtt_span){
 	    topics[0], topic_format(TOPIC_INBOX, root, id->text, id->len, NULL, 0, topics[0], TOPIC_MAX)};
 	filters[1].filter =
-	    (struct mqtt_span){topics[1], topic_format(TOPIC_NOTICES, root, id->text, id->len, s->client_id,
-	                                               strlen(s->client_id), topics[1], TOPIC_MAX)};
+	    (struct mqtt_span){topics[1], topic_format(TOPIC_BRIDGE, root, s->client_id, strlen(s->client_id),
+	                                               NULL, 0, topics[1], TOPIC_MAX)};
 	filters[2].filter = (struct mqtt_span){
 	    topics[2], topic_format(TOPIC_USER_TYPING, root, id->text, id->len, NULL, 0, topics[2], TOPIC_MAX)};
 	s->state = SESSION_SUBSCRIBING;
@@ -102,6 +102,12 @@ bool session_ask_position(struct session *s, uint64_t token)
 bool session_hand_token(struct session *s, const char *text, size_t len)
 {
 	static const char question[] = "token 1 ";
+	return ask(s, question, sizeof question - 1, text, len);
+}
+
+bool session_hand_command(struct session *s, const char *text, size_t len)
+{
+	static const char question[] = "command 1 ";
 	return ask(s, question, sizeof question - 1, text, len);
 }
 
@@ -148,9 +154,10 @@ static bool check_own_seq(struct session *s, struct membership *m, uint64_t seq)
 		uint64_t missing = seq - m->seq - 1;
 		static struct log_limit limit;
 		count_more(COUNTER_DROP_LOST, missing);
+		count_more(COUNTER_UNDELIVERED_LOST, missing);
 		log_limited(&limit, s->bridge->loop.now_ms, LOG_LEVEL_ERROR,
 		            "room %s: %llu messages for %s were lost between broker and bridge", m->room->name,
-		            (unsigned long long)missing, s->who->identity.text);
+		            (unsigned long long)missing, s->who->identity->text);
 		session_close(s, CLOSE_OVERLOADED, "messages were lost, resume with since");
 	}
 	m->have_seq = true;
@@ -189,6 +196,7 @@ static void on_message(struct session *s, const struct topic *topic, const struc
 	if (to == NULL)
 		return;
 	s->bridge->rooms.deliveries++;
+	count(COUNTER_DELIVERED_DIRECT);
 	struct chunk *c = make_frame(to, p);
 	if (c != NULL)
 		session_deliver(to, room, c, 0, c->len, marks.order);
@@ -238,7 +246,7 @@ static void on_publish(struct session *s, const struct mqtt_publish *p)
 			mqtt_link_commit(&s->link, mqtt_encode_puback(at, 4, p->packet_id, 0));
 	}
 	struct topic topic = topic_parse(root, strlen(root), p->topic.at, p->topic.len);
-	bool notice = topic.kind == TOPIC_NOTICES;
+	bool notice = topic.kind == TOPIC_BRIDGE;
 	if (notice && p->payload.len > 0 && p->payload.at[0] != '{')
 		on_position(s, p->payload.at, p->payload.len);
 	else if (notice && s->state < SESSION_OPEN)
@@ -273,6 +281,45 @@ static void on_packet(struct mqtt_link *link, const struct mqtt_packet *packet)
 	}
 }
 
+/* Its login was not accepted, and the plugin has ordered nothing else. */
+static void refuse_login(struct session *s)
+{
+	struct bridge *b = s->bridge;
+	static struct log_limit limit;
+	if (session_leaving(s))
+		return;
+	if (b->settings.logins) {
+		session_close(s, CLOSE_BAD_TOKEN,
+		              s->password_len > CREDENTIAL_HEX ? "token not accepted" : "token missing");
+		return;
+	}
+	log_limited(&limit, b->loop.now_ms, LOG_LEVEL_ERROR,
+	            "the broker refuses the session of %s; is the chat plugin the first `plugin` line?",
+	            s->who->identity->text);
+	session_close(s, CLOSE_FORBIDDEN, "not allowed");
+}
+
+static void on_no_order(struct sync_question *q, struct mqtt_span rest, struct mqtt_span body)
+{
+	(void)rest;
+	(void)body;
+	refuse_login((struct session *)((char *)q - offsetof(struct session, refused)));
+}
+
+static void on_order_lost(struct sync_question *q)
+{
+	refuse_login((struct session *)((char *)q - offsetof(struct session, refused)));
+}
+
+/* CONNACK cannot say that somebody is banned, and why; the plugin does, by an order that is on its way over
+ * the bridge's own connection. Whatever is answered there, the order has come before it. */
+static void await_order(struct session *s)
+{
+	s->refused = (struct sync_question){.on_answer = on_no_order, .on_lost = on_order_lost};
+	if (!sync_ask(&s->bridge->sync, &s->refused, "position"))
+		refuse_login(s);
+}
+
 static void on_down(struct mqtt_link *link, const char *reason, uint8_t code)
 {
 	struct session *s = session_of(link);
@@ -286,16 +333,7 @@ static void on_down(struct mqtt_link *link, const char *reason, uint8_t code)
 	    (s->device != NULL && code == 0 && mqtt_link_alive(&b->rooms.link))) {
 		session_close(s, CLOSE_REPLACED, "replaced by the same device");
 	} else if (code == MQTT_REASON_NOT_AUTHORIZED || code == MQTT_REASON_BAD_USER_OR_PASSWORD) {
-		static struct log_limit limit;
-		if (b->settings.logins) {
-			session_close(s, CLOSE_BAD_TOKEN,
-			              s->password_len > CREDENTIAL_HEX ? "token not accepted" : "token missing");
-			return;
-		}
-		log_limited(&limit, b->loop.now_ms, LOG_LEVEL_ERROR,
-		            "the broker refuses the session of %s: %s; is the chat plugin the first `plugin` line?",
-		            s->who->identity.text, reason);
-		session_close(s, CLOSE_FORBIDDEN, "not allowed");
+		await_order(s);
 	} else if (code == MQTT_REASON_ADMINISTRATIVE_ACTION) {
 		session_close(s, CLOSE_FORBIDDEN, "ended by the operator");
 	} else {

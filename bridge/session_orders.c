@@ -2,7 +2,8 @@
  * session_orders.c - what the plugin wants done with a session.
  *
  * "close <code> <address> <client id> <why>" is told to every bridge, for the plugin does not know which of
- * them has the session; and to none that a client could subscribe to or have waiting for it.
+ * them has the session; and to none that a client could subscribe to or have waiting for it. Why is a line
+ * for people, which the client gets.
  */
 #include "bridge/bridge.h"
 #include "bridge/log.h"
@@ -13,9 +14,9 @@
 static const struct {
 	const char *code;
 	enum close_code close;
-	const char *reason;
 } closes[] = {
-    {"4002", CLOSE_TOKEN_EXPIRED, "token expired"},
+    {"4002", CLOSE_TOKEN_EXPIRED},
+    {"4102", CLOSE_FORBIDDEN},
 };
 
 static struct mqtt_span next_word(struct mqtt_span *text)
@@ -52,7 +53,7 @@ static void on_told(struct sync_part *part, struct mqtt_span rest, struct mqtt_s
 	for (size_t i = 0; i < sizeof closes / sizeof closes[0]; i++) {
 		if (!is(code, closes[i].code))
 			continue;
-		session_close(s, closes[i].close, closes[i].reason);
+		session_close_saying(s, closes[i].close, rest);
 		return;
 	}
 	log_line(LOG_LEVEL_ERROR, "the plugin wants a session closed with a code that is not known here");

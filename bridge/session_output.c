@@ -83,7 +83,7 @@ void session_send_early(struct session *s)
  */
 static bool hold_early(struct session *s, struct chunk *c, uint32_t start, uint32_t end)
 {
-	if (s->ready_sent || (!s->wants_presence && !s->wants_typing))
+	if (s->ready_sent || (!s->wants_presence && !s->wants_typing && !s->wants_deleted))
 		return false;
 	if (s->early.bytes + (end - start) <= s->bridge->settings.outbox_bytes / 2 &&
 	    outbox_push(&s->early, c, start, end))
@@ -139,7 +139,7 @@ void session_send_error(struct session *s, enum chat_error error, const char *fi
 	count(counter_of_error(error));
 	if (error == CHAT_ERROR_RATE_LIMITED)
 		log_limited(&limit, s->bridge->loop.now_ms, LOG_LEVEL_NOTICE,
-		            "%s joins and leaves rooms, or asks for history, too often", s->who->identity.text);
+		            "%s joins and leaves rooms, or asks for history, too often", s->who->identity->text);
 	size_t n = reply_error(error, s->bridge->settings.language, s->bridge->settings.system_sender, field, ref,
 	                       ref_len, frame, sizeof frame);
 	session_send_text(s, frame, n);

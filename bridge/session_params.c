@@ -64,8 +64,10 @@ static const char *take_events(const char *s, size_t n, struct session_params *o
 			out->wants_presence = true;
 		else if (len == 6 && memcmp(s + start, "typing", 6) == 0)
 			out->wants_typing = true;
+		else if (len == 7 && memcmp(s + start, "deleted", 7) == 0)
+			out->wants_deleted = true;
 		else
-			return "events: presence and typing are known";
+			return "events: presence, typing and deleted are known";
 		start = i + 1;
 	}
 	return NULL;

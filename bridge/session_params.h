@@ -27,6 +27,7 @@ struct session_params {
 	bool echo;
 	bool wants_presence;
 	bool wants_typing;
+	bool wants_deleted;
 };
 
 /* True when the path of the target (up to '?') starts with "/ws/". */

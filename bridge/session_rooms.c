@@ -82,7 +82,7 @@ void session_forget_room(struct session *s, const char *name, size_t len)
 
 void session_forget_typing(struct session *s)
 {
-	unsubscribe_own(s, TOPIC_USER_TYPING, s->who->identity.text, s->who->identity.len);
+	unsubscribe_own(s, TOPIC_USER_TYPING, s->who->identity->text, s->who->identity->len);
 }
 
 static void free_join_refs(struct membership *m)
@@ -113,13 +113,13 @@ void session_leave_rooms(struct session *s)
 
 void session_send_ready(struct session *s)
 {
-	if (s->ready_sent || (!s->wants_presence && !s->wants_typing))
+	if (s->ready_sent || (!s->wants_presence && !s->wants_typing && !s->wants_deleted))
 		return;
 	s->ready_sent = true;
 	char frame[SESSION_ROOMS_MAX * (ROOM_MAX + 3) + IDENTITY_MAX * 2 + 64];
 	char *at = frame;
 	at = stpcpy(at, "{\"type\":\"ready\",\"user\":\"");
-	at = json_escape(s->who->identity.text, s->who->identity.len, at);
+	at = json_escape(s->who->identity->text, s->who->identity->len, at);
 	at = stpcpy(at, "\",\"rooms\":[");
 	for (uint32_t i = 0; i < s->room_count; i++) {
 		at = stpcpy(at, i > 0 ? ",\"" : "\"");
@@ -182,6 +182,14 @@ void session_join_rooms(struct session *s)
 	bool fine = true;
 	if (s->room_count > 0)
 		return;
+	bool closed =
+	    s->pending_room_count == 0 && closed_rooms_has(&s->bridge->closed, fallback, strlen(fallback));
+	for (uint32_t i = 0; i < s->pending_room_count; i++)
+		closed |= closed_rooms_has(&s->bridge->closed, s->pending_rooms[i], strlen(s->pending_rooms[i]));
+	if (closed) {
+		session_close(s, CLOSE_FORBIDDEN, "the room is closed");
+		return;
+	}
 	if (s->pending_room_count == 0)
 		fine = add_room(s, fallback, strlen(fallback));
 	for (uint32_t i = 0; i < s->pending_room_count && fine; i++)
@@ -237,6 +245,10 @@ void session_join(struct session *s, const char *room, size_t len, const char *r
 {
 	struct membership *m = session_membership(s, room, len);
 	if (m == NULL) {
+		if (closed_rooms_has(&s->bridge->closed, room, len)) {
+			session_send_error(s, CHAT_ERROR_ROOM_CLOSED, "room", ref, ref_len);
+			return;
+		}
 		if (s->room_count == SESSION_ROOMS_MAX) {
 			session_send_error(s, CHAT_ERROR_NOT_ALLOWED, "room", ref, ref_len);
 			return;

@@ -36,10 +36,10 @@ bool session_make_client_id(struct session *s)
 			return false;
 	} else {
 		char text[IDENTITY_MAX + 1 + DEVICE_MAX];
-		size_t len = s->who->identity.len;
+		size_t len = s->who->identity->len;
 		unsigned digest_len;
 		const char *key = s->bridge->settings.device_key;
-		memcpy(text, s->who->identity.text, len);
+		memcpy(text, s->who->identity->text, len);
 		text[len++] = '\0';
 		memcpy(text + len, s->device, strlen(s->device));
 		len += strlen(s->device);
@@ -111,11 +111,11 @@ bool sessions_add_identity(struct session *s, const struct identity *identity)
 	struct identity_sessions *who;
 	HASH_FIND(hh, all->identities, identity->text, identity->len, who);
 	if (who == NULL) {
-		who = calloc(1, sizeof *who);
+		who = calloc(1, sizeof *who + identity_size(identity));
 		if (who == NULL)
 			return false;
-		who->identity = *identity;
-		HASH_ADD_KEYPTR(hh, all->identities, who->identity.text, who->identity.len, who);
+		who->identity = identity_put(who->identity_room, identity);
+		HASH_ADD_KEYPTR(hh, all->identities, who->identity->text, who->identity->len, who);
 		if (who->hh.tbl == NULL) { /* HASH_NONFATAL_OOM: not added */
 			free(who);
 			return false;

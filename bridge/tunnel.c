@@ -3,6 +3,7 @@
 #include "bridge/bridge.h"
 #include "bridge/counters.h"
 #include "bridge/log.h"
+#include "common/log_object.h"
 
 #include <errno.h>
 #include <libwebsockets.h>
@@ -90,15 +91,30 @@ static void shut(struct tunnel *t)
 		leave_queue(t);
 }
 
+static void note_end(const struct tunnel *t, unsigned code, const char *reason)
+{
+	uint64_t ms = t->bridge->loop.now_ms - t->opened_ms;
+	struct log_fields fields = {0};
+	log_field_text(&fields, "event", "tunnel_closed");
+	log_field_number(&fields, "code", code);
+	log_field_text(&fields, "reason", reason);
+	log_field_number(&fields, "tunnel", t->number);
+	log_field_text(&fields, "address", t->address);
+	log_field_number(&fields, "milliseconds", ms);
+	log_field_number(&fields, "bytes_from_client", t->from_client);
+	log_field_number(&fields, "bytes_to_client", t->to_client);
+	log_field_number(&fields, "bytes_unsent", t->pending_len - t->pending_off);
+	log_event(LOG_LEVEL_INFO, &fields,
+	          "tunnel %llu from %s closed: %u %s (%llu s, %llu bytes from the client, %llu to it)",
+	          (unsigned long long)t->number, t->address, code, reason, (unsigned long long)ms / 1000,
+	          (unsigned long long)t->from_client, (unsigned long long)t->to_client);
+}
+
 static void end(struct tunnel *t, enum tunnel_state state, unsigned code, const char *reason)
 {
 	if (!leaving(t)) {
 		struct tunnels *all = &t->bridge->tunnels;
-		log_line(LOG_LEVEL_INFO,
-		         "tunnel %llu from %s closed: %u %s (%llu s, %llu bytes from the client, %llu to it)",
-		         (unsigned long long)t->number, t->address, code, reason,
-		         (unsigned long long)(t->bridge->loop.now_ms - t->opened_ms) / 1000,
-		         (unsigned long long)t->from_client, (unsigned long long)t->to_client);
+		note_end(t, code, reason);
 		count(counter_of_close(code));
 		all->from_client_total += t->from_client;
 		all->to_client_total += t->to_client;
@@ -382,7 +398,12 @@ static void *on_open(struct bridge *b, struct lws *wsi, const struct upgrade *u)
 	watch_peer((int)lws_get_socket_fd(wsi), &b->settings);
 	DL_APPEND(all->first, t);
 	all->count++;
-	log_line(LOG_LEVEL_INFO, "tunnel %llu from %s opened", (unsigned long long)t->number, t->address);
+	struct log_fields fields = {0};
+	log_field_text(&fields, "event", "tunnel_opened");
+	log_field_number(&fields, "tunnel", t->number);
+	log_field_text(&fields, "address", t->address);
+	log_event(LOG_LEVEL_INFO, &fields, "tunnel %llu from %s opened", (unsigned long long)t->number,
+	          t->address);
 	t->queued = true;
 	DL_APPEND2(all->queue, t, queue_prev, queue_next);
 	if (all->queue == t)

@@ -317,6 +317,8 @@ static void ask(struct visitor *v, const struct http_head *head)
 	x->bridge = v->acceptor->bridge;
 	x->give = take_answer;
 	x->head = *head;
+	x->client = v->client;
+	x->client_unsure = !v->by_proxy && head->forwarded_count > 0;
 	v->state = VISITOR_WAITING;
 	v->deadline_ms = x->bridge->loop.now_ms + VISITOR_WAIT_MS;
 	if (!http_api_handle(x))

@@ -84,6 +84,13 @@ bool address_is_v4(const struct address *a)
 	return memcmp(a->bytes, mapped, sizeof(mapped)) == 0;
 }
 
+bool address_is_loopback(const struct address *a)
+{
+	static const struct address six = {.bytes = {[15] = 1}};
+
+	return address_is_v4(a) ? a->bytes[12] == 127 : memcmp(a, &six, sizeof(six)) == 0;
+}
+
 void address_format(const struct address *a, char out[ADDRESS_TEXT_MAX])
 {
 	bool v4 = address_is_v4(a);

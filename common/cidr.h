@@ -35,6 +35,9 @@ struct in_addr;
 struct address address_from_v4(const struct in_addr *v4);
 bool address_is_v4(const struct address *a);
 
+/* 127.0.0.0/8 and ::1 */
+bool address_is_loopback(const struct address *a);
+
 /* As inet_ntop writes it, IPv4 without the prefix. */
 void address_format(const struct address *a, char out[ADDRESS_TEXT_MAX]);
 

@@ -2,8 +2,7 @@
  * counter_line.h - counters as text for the log: "closes 1000=3 4001=1; rejected rate_connects=12".
  *
  * Both programs keep their counters as one array beside a table of names. Those of a family stand together in
- * the table; family and label are what a metric of them is called:
- * mosquitto_chat_<family>_total{...="<label>"}. Pure, no allocation.
+ * the table; which metric a family is says metrics.h. Pure, no allocation.
  */
 #ifndef CHAT_COUNTER_LINE_H
 #define CHAT_COUNTER_LINE_H

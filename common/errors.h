@@ -29,6 +29,8 @@
 	  "demasiados mensajes, más despacio por favor")                                                         \
 	X(NOT_ALLOWED, "not_allowed", "not allowed", "no permitido")                                             \
 	X(INVALID_TOKEN, "invalid_token", "this token is not accepted", "este token no se acepta")               \
+	X(MUTED, "muted", "you may not say anything here at present", "por ahora no puede escribir aquí")        \
+	X(ROOM_CLOSED, "room_closed", "this room is closed", "esta sala está cerrada")                           \
 	X(UNAVAILABLE, "unavailable", "not available now, try again", "no disponible ahora, inténtelo de nuevo")
 
 enum chat_error {

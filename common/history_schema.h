@@ -42,7 +42,7 @@ enum history_kind {
 	"id TEXT NOT NULL UNIQUE,"          /* ULID */                                                           \
 	"place INTEGER NOT NULL,"           /* places.place */                                                   \
 	"ref TEXT,"                         /* the author's own reference, where there was one */                \
-	"body TEXT NOT NULL,"               /* canonical JSON, the bytes that were delivered */                  \
+	"body TEXT NOT NULL,"               /* canonical JSON, the bytes that were delivered; empty: deleted */  \
 	"late INTEGER NOT NULL DEFAULT 0);" /* 1: accepted with QoS 2 and not seen released; 2: released, and    \
 	                                       given a new number then */                                        \
 	"CREATE INDEX messages_late ON messages(id) WHERE late=1;" HISTORY_SETTLED "CREATE TABLE places("        \

@@ -79,3 +79,14 @@ bool identity_equal(const struct identity *a, const struct identity *b)
 {
 	return a->len == b->len && memcmp(a->text, b->text, a->len) == 0;
 }
+
+const struct identity *identity_put(unsigned char *room, const struct identity *who)
+{
+	memcpy(room, who, identity_size(who));
+	return (const struct identity *)room; /* all its members are bytes */
+}
+
+void identity_copy(struct identity *to, const struct identity *from)
+{
+	memcpy(to, from, identity_size(from));
+}

@@ -28,4 +28,17 @@ bool identity_parse(const char *s, size_t n, struct identity *out);
 
 bool identity_equal(const struct identity *a, const struct identity *b);
 
+/* Most are much shorter than the longest. What is kept by the thousand is kept short: identity_put writes the
+ * first identity_size bytes alone, and such a one is read through the pointer and copied with identity_copy,
+ * never by assignment. */
+static inline size_t identity_size(const struct identity *who)
+{
+	return offsetof(struct identity, text) + who->len + 1u;
+}
+
+/* room: identity_size(who) bytes, which the answer points to. */
+const struct identity *identity_put(unsigned char *room, const struct identity *who);
+
+void identity_copy(struct identity *to, const struct identity *from);
+
 #endif

@@ -86,10 +86,12 @@ static const struct field fields[] = {
     {NAMED(mqtt), .kind = FIELD_CHOICE, .choice = {"off", "on"}},
     {NAMED(logins), .kind = FIELD_CHOICE, .choice = {"off", "on"}},
     {NAMED(sandbox), .kind = FIELD_CHOICE, .choice = {"off", "on"}},
+    {NAMED(metrics), .kind = FIELD_CHOICE, .choice = {"off", "on"}},
     {NAMED(language), .kind = FIELD_CHOICE, .choice = {"en", "es"}},
     {TEXT(system_sender, sender_valid)},
     {TEXT(allowed_origins, text_valid)},
     {TEXT(trusted_proxies, ranges_valid)},
+    {TEXT(metrics_allow, ranges_valid)},
     {NUMBER(max_frame_bytes, 1)},
     {NUMBER(header_timeout_ms, 1)},
     {NUMBER(max_sessions, 1)},
@@ -124,6 +126,8 @@ static bool choice_get(const struct bridge_settings *s, const struct field *f)
 		return s->logins;
 	if (f->offset == offsetof(struct bridge_settings, sandbox))
 		return s->sandbox;
+	if (f->offset == offsetof(struct bridge_settings, metrics))
+		return s->metrics;
 	if (f->offset == offsetof(struct bridge_settings, sessions_latest))
 		return s->sessions_latest;
 	return s->language == CHAT_SPANISH;
@@ -139,6 +143,8 @@ static void choice_set(struct bridge_settings *s, const struct field *f, bool se
 		s->logins = second;
 	else if (f->offset == offsetof(struct bridge_settings, sandbox))
 		s->sandbox = second;
+	else if (f->offset == offsetof(struct bridge_settings, metrics))
+		s->metrics = second;
 	else if (f->offset == offsetof(struct bridge_settings, sessions_latest))
 		s->sessions_latest = second;
 	else

@@ -66,10 +66,12 @@ struct bridge_settings {
 	bool mqtt;               /* /mqtt is a tunnel to the broker */
 	bool logins;             /* clients must show something: history and users are given after asking */
 	bool sandbox;            /* the bridge gives up what it does not need */
+	bool metrics;            /* /metrics is there, and the bridge reports what it counts */
 	enum chat_language language;
 	char system_sender[SYSTEM_SENDER_MAX + 1];
 	char allowed_origins[ORIGINS_MAX + 1]; /* "*", or exact origins with commas, or "" for none */
 	char trusted_proxies[PROXIES_MAX + 1]; /* a list as of cidr.h, "" for none */
+	char metrics_allow[PROXIES_MAX + 1];   /* who may see /metrics beside this machine: the same */
 	uint32_t max_frame_bytes;
 	uint32_t header_timeout_ms;
 	uint32_t max_sessions;

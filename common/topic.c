@@ -43,6 +43,8 @@ static enum topic_kind room_kind(const char *rest, const char *end)
 		return TOPIC_ROOM_SEND;
 	if (span_is(rest, n, "typing"))
 		return TOPIC_ROOM_TYPING;
+	if (span_is(rest, n, "events"))
+		return TOPIC_ROOM_EVENTS;
 	return TOPIC_UNKNOWN;
 }
 
@@ -63,6 +65,8 @@ static enum topic_kind user_kind(const char *rest, const char *end, struct topic
 		return TOPIC_PRESENCE;
 	if (span_is(rest, n, "typing"))
 		return TOPIC_USER_TYPING;
+	if (span_is(rest, n, "events"))
+		return TOPIC_USER_EVENTS;
 	if (n < sizeof(notices) || memcmp(rest, notices, sizeof(notices) - 1) != 0)
 		return TOPIC_UNKNOWN;
 	rest += sizeof(notices) - 1;
@@ -94,6 +98,8 @@ struct topic topic_parse(const char *root, size_t root_len, const char *topic, s
 	if (!rest) {
 		if (span_is(level, level_len, "sync"))
 			t.kind = TOPIC_SYNC;
+		if (span_is(level, level_len, "events"))
+			t.kind = TOPIC_EVENTS;
 		return t;
 	}
 	if (span_is(level, level_len, "rooms")) {
@@ -273,7 +279,7 @@ size_t topic_format(enum topic_kind kind, const char *root, const char *name, si
 	static const char *const tails[] = {
 	    [TOPIC_ROOM_SEND] = "/send",   [TOPIC_ROOM_TYPING] = "/typing", [TOPIC_INBOX] = "/inbox",
 	    [TOPIC_USER_SEND] = "/send",   [TOPIC_PRESENCE] = "/presence",  [TOPIC_USER_TYPING] = "/typing",
-	    [TOPIC_NOTICES] = "/notices/",
+	    [TOPIC_NOTICES] = "/notices/", [TOPIC_ROOM_EVENTS] = "/events", [TOPIC_USER_EVENTS] = "/events",
 	};
 	struct out o = {.at = out, .left = cap};
 
@@ -285,6 +291,7 @@ size_t topic_format(enum topic_kind kind, const char *root, const char *name, si
 		break;
 	case TOPIC_ROOM_SEND:
 	case TOPIC_ROOM_TYPING:
+	case TOPIC_ROOM_EVENTS:
 		put_text(&o, "/rooms/");
 		put_bytes(&o, name, name_len);
 		put_text(&o, tails[kind]);
@@ -293,6 +300,7 @@ size_t topic_format(enum topic_kind kind, const char *root, const char *name, si
 	case TOPIC_USER_SEND:
 	case TOPIC_PRESENCE:
 	case TOPIC_USER_TYPING:
+	case TOPIC_USER_EVENTS:
 	case TOPIC_NOTICES:
 		put_text(&o, "/users/");
 		put_level(&o, name, name_len);
@@ -310,6 +318,9 @@ size_t topic_format(enum topic_kind kind, const char *root, const char *name, si
 		break;
 	case TOPIC_SYNC:
 		put_text(&o, "/sync");
+		break;
+	case TOPIC_EVENTS:
+		put_text(&o, "/events");
 		break;
 	case TOPIC_OUTSIDE:
 	case TOPIC_UNKNOWN:

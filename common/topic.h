@@ -4,13 +4,17 @@
  *   <root>/rooms/<room>             canonical messages        TOPIC_ROOM
  *   <root>/rooms/<room>/send        messages as sent          TOPIC_ROOM_SEND
  *   <root>/rooms/<room>/typing      typing events             TOPIC_ROOM_TYPING
+ *   <root>/rooms/<room>/events      what moderators do there  TOPIC_ROOM_EVENTS
  *   <root>/users/<id>/inbox         direct messages           TOPIC_INBOX
  *   <root>/users/<id>/send          direct messages as sent   TOPIC_USER_SEND
  *   <root>/users/<id>/presence      presence, retained        TOPIC_PRESENCE
  *   <root>/users/<id>/typing        typing events             TOPIC_USER_TYPING
+ *   <root>/users/<id>/events        the same of direct messages    TOPIC_USER_EVENTS
  *   <root>/users/<id>/notices/<cid> acks and errors           TOPIC_NOTICES
- *   <root>/bridges/<cid>            what the plugin tells one bridge process    TOPIC_BRIDGE
  *   <root>/nodes/<node>             what one node tells the others          TOPIC_NODE
+ *   <root>/bridges/<cid>            what the plugin tells one bridge process, or one of its sessions
+ *                                                             TOPIC_BRIDGE
+ *   <root>/events                   what moderators say to all    TOPIC_EVENTS
  *   <root>/sync                     what bridges and their sessions ask the plugin    TOPIC_SYNC
  *
  * <id> and <cid> are topic levels: every byte outside A-Za-z0-9-_.~@ is
@@ -46,6 +50,9 @@ enum topic_kind {
 	TOPIC_BRIDGE,
 	TOPIC_SYNC,
 	TOPIC_NODE,
+	TOPIC_ROOM_EVENTS,
+	TOPIC_USER_EVENTS,
+	TOPIC_EVENTS,
 };
 
 /* The parts of a topic, pointing into the string that was parsed. Parsing is
@@ -88,9 +95,9 @@ bool topic_level_identity_lenient(const char *level, size_t n, struct identity *
 bool topic_level_equals(const char *level, size_t level_len, const char *s, size_t n);
 
 /* Writes one of the topics above, NUL-terminated. name is a room, a plain
- * (unencoded) address, a plain client id (TOPIC_BRIDGE), a node's name or ignored (TOPIC_SYNC), client a
- * plain client id (TOPIC_NOTICES only, else NULL). Returns the length without the NUL, or 0 when it does not
- * fit into cap. */
+ * (unencoded) address, a plain client id (TOPIC_BRIDGE), a node's name or ignored (TOPIC_SYNC, TOPIC_EVENTS),
+ * client a plain client id (TOPIC_NOTICES only, else NULL). Returns the length without the NUL, or 0 when it
+ * does not fit into cap. */
 size_t topic_format(enum topic_kind kind, const char *root, const char *name, size_t name_len,
                     const char *client, size_t client_len, char *out, size_t cap);
 

@@ -74,7 +74,7 @@ void acks_send(const struct client *author, const char *ref, const struct ref_an
 		return;
 	}
 	ack->size = sizeof(*ack) + id_size;
-	ack->who = *author->who;
+	identity_copy(&ack->who, author->who);
 	ack->answer = *answer;
 	ack->kind = author->kind;
 	memcpy(ack->ref, ref, strlen(ref) + 1);

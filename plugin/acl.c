@@ -8,9 +8,13 @@
 #include "clock.h"
 #include "common/topic.h"
 #include "compat.h"
+#include "control.h"
 #include "counters.h"
 #include "history.h"
 #include "inflight.h"
+#include "log.h"
+#include "moderation.h"
+#include "moderators.h"
 #include "notices.h"
 #include "options.h"
 #include "peers.h"
@@ -56,11 +60,15 @@ static bool is_own_client(struct mosquitto *handle, const struct topic *t)
 	return id && is_own(handle, t) && topic_level_equals(t->client, t->client_len, id, strlen(id));
 }
 
-/* True for a bridge's own connection and what it alone, or every bridge, is told. */
+/* True for a bridge's own connection and what it alone, or every bridge, is told; and for a session and its
+ * notices. */
 static bool is_own_bridge(struct mosquitto *handle, const struct topic *t)
 {
+	const struct client *client = clients_find(handle);
 	const char *id = mosquitto_client_id(handle);
 
+	if (client && client->kind == CLIENT_SESSION)
+		return topic_level_equals(t->name, t->name_len, client->id, strlen(client->id));
 	return auth_is_bridge(handle) && id &&
 	       (topic_level_equals(t->name, t->name_len, id, strlen(id)) ||
 	        topic_level_equals(t->name, t->name_len, BRIDGES_ALL, strlen(BRIDGES_ALL)));
@@ -73,10 +81,13 @@ static bool may_read(struct mosquitto *handle, const struct topic *t)
 	switch (t->kind) {
 	case TOPIC_ROOM:
 	case TOPIC_ROOM_TYPING:
+	case TOPIC_ROOM_EVENTS:
+	case TOPIC_EVENTS:
 		return state.options->auth == AUTH_NONE || auth_is_bridge(handle) ||
 		       author_identity(handle, &room) != NULL || peers_is(handle);
 	case TOPIC_INBOX:
 	case TOPIC_USER_TYPING:
+	case TOPIC_USER_EVENTS:
 		return is_own(handle, t) || peers_is(handle);
 	case TOPIC_NOTICES:
 		return is_own_client(handle, t);
@@ -163,7 +174,44 @@ static int on_subscribe(const struct mosquitto_evt_acl_check *ed, const char *fi
 {
 	if (strpbrk(filter, "+#"))
 		return MOSQ_ERR_SUCCESS;
+	/* who is in a closed room stays; nobody comes in */
+	if (t->kind == TOPIC_ROOM && moderation_closed(t->name, t->name_len, clock_real_ms()))
+		return MOSQ_ERR_ACL_DENIED;
 	return may_read(ed->client, t) ? MOSQ_ERR_SUCCESS : MOSQ_ERR_ACL_DENIED;
+}
+
+/* Commands of moderators, and the answers to them. */
+static int on_control(const struct mosquitto_evt_acl_check *ed, const char *topic)
+{
+	char id[LOG_TEXT_MAX];
+	const char *name;
+
+	switch (ed->access) {
+	case MOSQ_ACL_UNSUBSCRIBE:
+		return MOSQ_ERR_SUCCESS;
+	case MOSQ_ACL_SUBSCRIBE: /* what wildcards let through is decided in READ, as for everybody */
+	case MOSQ_ACL_READ:
+		return strcmp(topic, CONTROL_TOPIC) != 0 && moderators_may(ed->client) ? MOSQ_ERR_SUCCESS
+		                                                                       : MOSQ_ERR_ACL_DENIED;
+	case MOSQ_ACL_WRITE:
+		if (strcmp(topic, CONTROL_TOPIC) == 0 && moderators_may(ed->client))
+			return MOSQ_ERR_SUCCESS;
+		name = mosquitto_client_id(ed->client);
+		log_limited(LOG_CAUSE_NOT_MODERATOR, MOSQ_LOG_NOTICE,
+		            "refused a command of client %s, which is no moderator's",
+		            log_text(name, name ? strlen(name) : 0, id));
+		return MOSQ_ERR_ACL_DENIED;
+	default:
+		return MOSQ_ERR_ACL_DENIED;
+	}
+}
+
+static bool is_control(const char *topic)
+{
+	static const char head[] = "$CONTROL/chat";
+	const size_t len = sizeof(head) - 1;
+
+	return strncmp(topic, head, len) == 0 && (topic[len] == '/' || topic[len] == '\0');
 }
 
 static int outside(const struct mosquitto_evt_acl_check *ed)
@@ -190,7 +238,7 @@ int acl_on_check(struct mosquitto_evt_acl_check *ed)
 		author_seen(ed->client);
 	t = topic_parse(o->topic_root, o->topic_root_len, topic, strlen(topic));
 	if (t.kind == TOPIC_OUTSIDE)
-		return outside(ed);
+		return is_control(topic) ? on_control(ed, topic) : outside(ed);
 	switch (ed->access) {
 	case MOSQ_ACL_READ:
 		return is_true(ed, &t) ? on_read(ed, &t) : MOSQ_ERR_ACL_DENIED;

@@ -4,16 +4,21 @@
 #include "auth.h"
 
 #include "clients.h"
+#include "clock.h"
 #include "common/identity.h"
 #include "compat.h"
+#include "kicks.h"
 #include "log.h"
+#include "moderation.h"
 #include "options.h"
 #include "peers.h"
 #include "secret.h"
+#include "sync.h"
 #include "tokens.h"
 
 #include <errno.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/types.h>
 
@@ -69,6 +74,23 @@ static bool credential_matches(const char *password)
 static bool starts_with(const char *s, const char *prefix)
 {
 	return s && strncmp(s, prefix, strlen(prefix)) == 0;
+}
+
+/* Who is banned gets in nowhere. A session's bridge is told why, which CONNACK cannot say: it asks before it
+ * takes a refusal for one of the login (session_link.c). */
+static bool keep_out(const struct identity *who, const char *id, enum client_kind kind)
+{
+	const struct sanction *ban = state.rechecking ? NULL : moderation_ban(who, clock_real_ms());
+	const struct client client = {.who = who, .id = id, .kind = kind};
+	char why[MODERATION_REASON_MAX + 16];
+
+	if (!ban)
+		return false;
+	log_limited(LOG_CAUSE_BANNED, MOSQ_LOG_NOTICE, "refused a client of %s: banned", who->text);
+	(void)snprintf(why, sizeof(why), "banned%s%s", ban->reason[0] != '\0' ? ": " : "", ban->reason);
+	if (kind == CLIENT_SESSION)
+		sync_close(&client, KICK_CODE, why);
+	return true;
 }
 
 /* A client that is let in: into the table, unless the broker is only asking again. */
@@ -131,8 +153,10 @@ static int admit_with_token(struct mosquitto_evt_basic_auth *ed, const struct id
 	if (tokens_verify_for(who, text, text ? strlen(text) : 0, from, &token) != TOKEN_GOOD)
 		return MOSQ_ERR_AUTH;
 	rc = admit(ed->client, who, id, kind);
-	if (rc == MOSQ_ERR_SUCCESS)
+	if (rc == MOSQ_ERR_SUCCESS) {
 		clients_expire(ed->client, token.expires_s);
+		clients_moderate(ed->client, token.moderator);
+	}
 	return rc;
 }
 
@@ -155,6 +179,8 @@ static int admit_own(struct mosquitto_evt_basic_auth *ed, const char *name, cons
 	if (name && strcmp(name, BRIDGE_USERNAME) == 0 && starts_with(id, BRIDGE_CLIENT_PREFIX))
 		return *shown == '\0' && remember_bridge(ed->client) ? MOSQ_ERR_SUCCESS : MOSQ_ERR_AUTH;
 	if (!name || !starts_with(id, SESSION_CLIENT_PREFIX) || !identity_parse(name, strlen(name), &who))
+		return MOSQ_ERR_AUTH;
+	if (keep_out(&who, id, CLIENT_SESSION))
 		return MOSQ_ERR_AUTH;
 	switch (state.options->auth) {
 	case AUTH_NONE:
@@ -187,6 +213,8 @@ static int judge_other(struct mosquitto_evt_basic_auth *ed, const char *name, co
 
 	if (peers_named(name))
 		return judge_peer(name);
+	if (address && keep_out(&who, id, CLIENT_MQTT))
+		return MOSQ_ERR_AUTH;
 	if (state.options->auth == AUTH_TOKEN && address)
 		return admit_with_token(ed, &who, id, ed->password, CLIENT_MQTT);
 	if (!state.admit_others)

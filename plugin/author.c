@@ -4,8 +4,11 @@
 #include "author.h"
 
 #include "auth.h"
+#include "clock.h"
 #include "compat.h"
+#include "kicks.h"
 #include "log.h"
+#include "moderation.h"
 
 #include <string.h>
 
@@ -13,6 +16,16 @@
 static enum client_kind kind_of(struct mosquitto *handle)
 {
 	return auth_is_session(handle) ? CLIENT_SESSION : CLIENT_MQTT;
+}
+
+/* Into the table. Who has logged in without being asked for a name, by certificate alone, may be banned. */
+static const struct client *enter(struct mosquitto *handle, const struct identity *who, const char *id)
+{
+	const struct client *known = clients_enter(handle, who, id, kind_of(handle));
+
+	if (known && moderation_ban(who, clock_real_ms()))
+		kicks_client(known, "banned", clock_monotonic_ms());
+	return known;
 }
 
 /* What the broker says of a client. False when it has no identity. */
@@ -40,7 +53,7 @@ const struct client *author_of(struct mosquitto *handle, struct author_room *roo
 	}
 	/* No address: a bridge of this broker. It has no connection here that could end. */
 	if (mosquitto_client_address(handle)) {
-		known = clients_enter(handle, &room->who, id, kind_of(handle));
+		known = enter(handle, &room->who, id);
 		if (known)
 			return known;
 	}
@@ -55,7 +68,7 @@ void author_seen(struct mosquitto *handle)
 
 	if (clients_find(handle) || !mosquitto_client_address(handle) || !describe(handle, &who, &id))
 		return;
-	if (!clients_enter(handle, &who, id, kind_of(handle)))
+	if (!enter(handle, &who, id))
 		log_limited(LOG_CAUSE_MEMORY, MOSQ_LOG_ERR, "out of memory: a client counts as not connected");
 }
 

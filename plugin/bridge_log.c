@@ -3,7 +3,9 @@
  */
 #include "bridge_log.h"
 
+#include "common/log_object.h"
 #include "compat.h"
+#include "log.h"
 
 #include <errno.h>
 #include <string.h>
@@ -30,19 +32,28 @@ static void pass_line(struct bridge_log *log, const char *name)
 	    ['6' - '3'] = MOSQ_LOG_INFO, ['7' - '3'] = MOSQ_LOG_DEBUG,
 	};
 	int level = MOSQ_LOG_WARNING;
-	char *text = log->line;
-	size_t i;
+	char *text = log->line, *fields;
+	size_t i, part, left;
 
+	log->line[log->len] = '\0';
+	fields = memchr(log->line, LOG_FIELDS_MARK, log->len);
+	if (fields) {
+		log->len = (size_t)(fields - log->line);
+		*fields++ = '\0';
+	}
 	for (i = 0; i < log->len; i++)
 		if ((unsigned char)log->line[i] < 0x20 || log->line[i] == 0x7f)
 			log->line[i] = '?';
-	log->line[log->len] = '\0';
 	if (log->len >= 2 && text[0] >= '3' && text[0] <= '7' && text[1] == ' ') {
 		level = levels[text[0] - '3'];
 		text += 2;
 	}
-	if (*text != '\0')
-		mosquitto_log_printf(level, "%s: %s", name, text);
+	left = log->len - (size_t)(text - log->line);
+	for (; left > 0; left -= part, text += part) {
+		part = left < BRIDGE_TEXT_MAX ? left : BRIDGE_TEXT_MAX;
+		log_record(level, name, text, part, fields ? fields : "");
+		fields = NULL;
+	}
 	log->len = 0;
 }
 

@@ -7,9 +7,11 @@
 #include "clock.h"
 #include "common/settings.h"
 #include "compat.h"
+#include "counters.h"
 #include "device_key.h"
 #include "listeners.h"
 #include "log.h"
+#include "node_metrics.h"
 #include "options.h"
 
 #include <errno.h>
@@ -26,13 +28,18 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define READY_MS 5000      /* from its start until it says "ready" */
-#define BACKOFF_MIN_MS 100 /* before the next start; doubled after each short life */
+/* For builds whose bridges run in valgrind (CMakeLists.txt). */
+#ifndef BRIDGE_PATIENCE
+#define BRIDGE_PATIENCE 1
+#endif
+
+#define READY_MS (5000 * BRIDGE_PATIENCE) /* from its start until it says "ready" */
+#define BACKOFF_MIN_MS 100                /* before the next start; doubled after each short life */
 #define BACKOFF_MAX_MS 5000
-#define GOOD_LIFE_MS 10000 /* a life of this length makes the next wait the shortest again */
-#define STOP_MS 1500       /* for a bridge to end by itself */
-#define LOOK_MS 20         /* between two looks at the processes */
-#define FD_ABOVE 10        /* what a child gets is moved out of the way of the numbers it gets it under */
+#define GOOD_LIFE_MS 10000               /* a life of this length makes the next wait the shortest again */
+#define STOP_MS (1500 * BRIDGE_PATIENCE) /* for a bridge to end by itself */
+#define LOOK_MS 20                       /* between two looks at the processes */
+#define FD_ABOVE 10 /* what a child gets is moved out of the way of the numbers it gets it under */
 
 #ifndef CHAT_LIBEXECDIR
 #define CHAT_LIBEXECDIR "/usr/libexec/mosquitto"
@@ -147,6 +154,8 @@ static char *settings_line(size_t index)
 	s->mqtt = o->mqtt;
 	s->logins = o->auth != AUTH_NONE;
 	s->sandbox = o->sandbox;
+	s->metrics = o->metrics;
+	memcpy(s->metrics_allow, o->metrics_allow, sizeof(s->metrics_allow));
 	s->language = o->language;
 	memcpy(s->system_sender, o->system_sender, sizeof(s->system_sender));
 	memcpy(s->allowed_origins, o->allowed_origins, sizeof(s->allowed_origins));
@@ -273,6 +282,8 @@ static void bury(struct bridge *b)
 	bridge_log_pass(&b->log, name_of(b, name));
 	bridge_log_close(&b->log, name_of(b, name));
 	close_fd(&b->control_fd);
+	if (b->pid != -1)
+		node_metrics_bridge_ended((size_t)(b - state.bridges), (unsigned long)b->pid);
 	b->pid = -1;
 }
 
@@ -350,9 +361,10 @@ static void look_at(struct bridge *b, uint64_t now_ms)
 		return;
 	if (hears_ready(b)) {
 		b->state = BRIDGE_READY;
+		count(COUNTER_BRIDGE_RESTART);
 		log_line(MOSQ_LOG_NOTICE, "%s runs again", name);
 	} else if (now_ms - b->started_ms >= READY_MS) {
-		log_line(MOSQ_LOG_ERR, "%s was not ready after 5 s", name);
+		log_line(MOSQ_LOG_ERR, "%s was not ready after %d s", name, READY_MS / 1000);
 		(void)kill(b->pid, SIGKILL);
 		b->started_ms = now_ms; /* its death is noticed in the next look */
 	}
@@ -397,7 +409,7 @@ static bool await(struct bridge *b)
 			return false;
 		}
 	}
-	log_line(MOSQ_LOG_ERR, "%s was not ready after 5 s (%s)", name, state.program);
+	log_line(MOSQ_LOG_ERR, "%s was not ready after %d s (%s)", name, READY_MS / 1000, state.program);
 	return false;
 }
 
@@ -470,6 +482,16 @@ static bool all_ended(uint64_t end_ms)
 			return left == 0;
 		(void)nanosleep(&pause, NULL);
 	}
+}
+
+unsigned bridges_running(void)
+{
+	unsigned running = 0;
+	size_t i;
+
+	for (i = 0; i < state.count; i++)
+		running += state.bridges[i].state == BRIDGE_READY;
+	return running;
 }
 
 void bridges_reload(void)

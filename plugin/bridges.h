@@ -22,6 +22,9 @@ bool bridges_start(const struct options *options, const char *credential, const 
 /* Passes log lines on, notices deaths, starts anew what is due. Cheap when called often. */
 void bridges_tick(uint64_t now_ms);
 
+/* How many of them run and are ready. */
+unsigned bridges_running(void);
+
 /* Tells each bridge its settings again. What a bridge does not take now (it hangs) it learns when it is
  * started anew; the log says so. */
 void bridges_reload(void);

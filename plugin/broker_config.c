@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #define COMMAND_LINE_MAX 65536
+#define SYS_INTERVAL_DEFAULT_S 10
 
 struct reading {
 	struct broker_config *out;
@@ -80,6 +81,14 @@ static bool is_true(const char *value)
 	return strcasecmp(value, "true") == 0 || strcmp(value, "1") == 0;
 }
 
+/* The broker has checked it. */
+static unsigned seconds(const char *value)
+{
+	unsigned long n = strtoul(value, NULL, 10);
+
+	return n <= 65535 ? (unsigned)n : SYS_INTERVAL_DEFAULT_S;
+}
+
 static void plugin_line(struct reading *r, const char *path)
 {
 	r->in_own = same_file(path, r->plugin_path);
@@ -129,6 +138,8 @@ static void take_line(struct reading *r, const char *word, const char *value)
 		out->persistence = is_true(value);
 	else if (strcmp(word, "persistence_location") == 0)
 		(void)snprintf(out->persistence_location, sizeof(out->persistence_location), "%s", value);
+	else if (strcmp(word, "sys_interval") == 0)
+		out->sys_interval_s = seconds(value);
 	else if (strcmp(word, "per_listener_settings") == 0)
 		out->per_listener_settings = is_true(value);
 	else if (strcmp(word, "plugin") == 0 || strcmp(word, "auth_plugin") == 0 ||
@@ -265,6 +276,7 @@ void broker_config_read(const char *plugin_path, const char *broker_socket, stru
 	    .out = out, .plugin_path = plugin_path, .broker_socket = broker_socket, .file = "", .readable = true};
 
 	memset(out, 0, sizeof(*out));
+	out->sys_interval_s = SYS_INTERVAL_DEFAULT_S;
 	out->given = config_path(out->file);
 	if (!out->given)
 		return;

@@ -37,6 +37,7 @@ struct broker_config {
 	bool chat_listener;                  /* a line `listener 0 <broker_socket>` */
 	bool persistence;                    /* `persistence true` */
 	char persistence_location[PATH_MAX]; /* "" where none is named: the working directory */
+	unsigned sys_interval_s;             /* `sys_interval` */
 	size_t place_count;
 	struct config_place places[CONFIG_PLACES_MAX];
 };

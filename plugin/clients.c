@@ -3,6 +3,7 @@
  */
 #include "clients.h"
 
+#include "clock.h"
 #include "table.h"
 #include "users.h"
 
@@ -15,7 +16,6 @@ struct known {
 	const struct mosquitto *handle; /* the key; never looked into */
 	struct client client;
 	struct user *user;
-	struct identity who;
 	char id[]; /* NUL-terminated */
 };
 
@@ -50,7 +50,8 @@ const struct client *clients_enter(const struct mosquitto *handle, const struct 
 	size_t len = strlen(id);
 
 	if (known) {
-		if (known->client.kind == kind && identity_equal(&known->who, who) && strcmp(known->id, id) == 0)
+		if (known->client.kind == kind && identity_equal(known->client.who, who) &&
+		    strcmp(known->id, id) == 0)
 			return &known->client;
 		forget(known);
 	}
@@ -58,10 +59,11 @@ const struct client *clients_enter(const struct mosquitto *handle, const struct 
 	if (!known)
 		return NULL;
 	known->handle = handle;
-	known->who = *who;
 	memcpy(known->id, id, len + 1);
-	known->client = (struct client){.who = &known->who, .id = known->id, .kind = kind};
 	known->user = users_enter(who);
+	if (known->user)
+		known->client = (struct client){
+		    .who = users_identity(known->user), .id = known->id, .kind = kind, .since_ms = clock_real_ms()};
 	if (known->user && table_add(&state.all, known, &known->handle, sizeof(known->handle)))
 		return &known->client;
 	if (known->user)
@@ -87,6 +89,14 @@ void clients_expire(const struct mosquitto *handle, int64_t expires_s)
 	known->client.warned = false;
 }
 
+void clients_moderate(const struct mosquitto *handle, bool moderator)
+{
+	struct known *known = find(handle);
+
+	if (known)
+		known->client.moderator = moderator;
+}
+
 static struct known *known_of(const struct client *client)
 {
 	return (struct known *)((uintptr_t)client - offsetof(struct known, client));
@@ -95,6 +105,11 @@ static struct known *known_of(const struct client *client)
 void clients_warned(const struct client *client)
 {
 	known_of(client)->client.warned = true;
+}
+
+void clients_leaving(const struct client *client, uint64_t now_ms)
+{
+	known_of(client)->client.leave_ms = now_ms;
 }
 
 void clients_told(const struct client *client)

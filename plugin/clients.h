@@ -27,6 +27,9 @@ struct client {
 	enum client_kind kind;
 	int64_t expires_s; /* its token's exp, seconds since 1970; 0: it has none */
 	bool warned;       /* of that */
+	bool moderator;    /* its token says so */
+	uint64_t since_ms; /* when it came, since 1970 */
+	uint64_t leave_ms; /* when it was told to go (monotonic); 0: it was not */
 };
 
 /* Forgets everything. */
@@ -43,6 +46,12 @@ const struct client *clients_find(const struct mosquitto *handle);
 
 /* A known client's token is good until then. */
 void clients_expire(const struct mosquitto *handle, int64_t expires_s);
+
+/* What its token says of its role. */
+void clients_moderate(const struct mosquitto *handle, bool moderator);
+
+/* Says that this one has been told to go: an entry of clients_find or clients_next. */
+void clients_leaving(const struct client *client, uint64_t now_ms);
 
 /* Says that this one has been warned, or has been told to go: NULL or an entry of clients_find or
  * clients_next.

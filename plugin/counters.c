@@ -3,7 +3,6 @@
  */
 #include "counters.h"
 
-#include "common/counter_line.h"
 #include "compat.h"
 
 #include <string.h>
@@ -23,6 +22,11 @@ static const struct counter_name names[COUNTERS] = {
             LOG_CAUSES(X)
 #undef X
 };
+
+const struct counter_name *counters_names(void)
+{
+	return names;
+}
 
 static struct {
 	uint64_t logged_sum;

@@ -9,6 +9,7 @@
 #ifndef CHAT_COUNTERS_H
 #define CHAT_COUNTERS_H
 
+#include "common/counter_line.h"
 #include "common/errors.h"
 #include "log.h"
 
@@ -20,10 +21,13 @@
 #define PLUGIN_COUNTERS(X)                                                                                   \
 	X(ACCEPTED_WS, "messages_accepted", "ws")                                                                \
 	X(ACCEPTED_MQTT, "messages_accepted", "mqtt")                                                            \
-	X(ACCEPTED_AGAIN, "messages_accepted", "again") /* a resend under the same reference: not delivered */   \
-	X(ACCEPTED_PEER, "messages_accepted", "peer")   /* of another node */                                    \
+	X(ACCEPTED_PEER, "messages_accepted", "peer")             /* of another node */                          \
 	X(ACCEPTED_PEER_AGAIN, "messages_accepted", "peer_again") /* which had been here before */               \
-	X(ACCEPTED_TYPING, "messages_accepted", "typing")         /* those beyond one a second, too */
+	X(ACCEPTED_AGAIN, "messages_accepted", "again")   /* a resend under the same reference: not delivered */ \
+	X(ACCEPTED_TYPING, "messages_accepted", "typing") /* those beyond one a second, too */                   \
+	X(BRIDGE_RESTART, "bridge_restarts", "ready")     /* one that had to be started again is there */        \
+	X(COMMANDS_OK, "commands", "ok")                  /* of moderators */                                    \
+	X(COMMANDS_FAILED, "commands", "failed")
 
 enum counter {
 #define X(id, family, label) COUNTER_##id,
@@ -61,6 +65,9 @@ static inline enum counter counter_of_cause(enum log_cause cause)
 {
 	return (enum counter)(COUNTER_CAUSE_RESERVED + (unsigned)cause);
 }
+
+/* COUNTERS of them. */
+const struct counter_name *counters_names(void);
 
 /* In every tick; the line when its time has come. */
 void counters_tick(uint64_t now_ms);

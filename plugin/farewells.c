@@ -16,7 +16,8 @@
 struct farewell {
 	struct table_entry entry;
 	uint64_t said_ms;
-	struct identity who; /* its text is the key */
+	const struct identity *who; /* its text is the key */
+	unsigned char who_room[];
 };
 
 static struct {
@@ -66,12 +67,12 @@ void farewells_add(const struct identity *who, uint64_t now_ms)
 		table_renew(&state.all, f);
 		return;
 	}
-	f = calloc(1, sizeof(*f));
+	f = calloc(1, sizeof(*f) + identity_size(who));
 	if (!f)
 		return;
-	f->who = *who;
+	f->who = identity_put(f->who_room, who);
 	f->said_ms = now_ms;
-	if (!table_add(&state.all, f, f->who.text, f->who.len))
+	if (!table_add(&state.all, f, f->who->text, f->who->len))
 		free(f);
 }
 
@@ -96,7 +97,7 @@ void farewells_tick(uint64_t now_ms)
 		if (!f || (table_count(&state.all) <= FAREWELLS_MAX &&
 		           now_ms < f->said_ms + (uint64_t)PRESENCE_OFFLINE_EXPIRY_S * 1000))
 			return;
-		if (!take_back(&f->who))
+		if (!take_back(f->who))
 			return; /* out of memory: at the next tick */
 		forget(f);
 	}

@@ -207,11 +207,14 @@ bool history_start(const struct options *options)
 
 void history_stop(void)
 {
+	struct history_forgotten forgotten;
 	unsigned long lost;
 
 	if (!state.options)
 		return;
 	lost = history_writer_stop();
+	while (history_writer_forgotten(&forgotten))
+		; /* nobody asks any more */
 	history_tick();
 	if (lost > 0)
 		log_line(MOSQ_LOG_ERR, "%s could not be written at the end: %lu messages are not in it",
@@ -286,7 +289,7 @@ uint64_t history_relayed(const struct identity *author, const struct schema_targ
 
 uint64_t history_next(void)
 {
-	return state.options ? state.last + 1 : 0;
+	return state.options ? history_writer_next() : 0;
 }
 
 void history_settle(uint64_t upto)
@@ -346,6 +349,26 @@ uint64_t history_position(char id[ULID_LEN + 1])
 uint64_t history_committed(void)
 {
 	return state.options ? history_writer_committed() : UINT64_MAX;
+}
+
+bool history_forget(const char *id)
+{
+	return state.options && history_writer_forget(id);
+}
+
+bool history_forgotten(struct history_forgotten *out)
+{
+	return state.options && history_writer_forgotten(out);
+}
+
+size_t history_queue_bytes(void)
+{
+	return state.options ? history_writer_bytes() : 0;
+}
+
+void history_flushes(uint64_t cells[HISTOGRAM_CELLS_MAX])
+{
+	history_writer_flushes(cells);
 }
 
 void history_tick(void)

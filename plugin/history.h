@@ -12,6 +12,7 @@
 #ifndef CHAT_HISTORY_H
 #define CHAT_HISTORY_H
 
+#include "common/histogram.h"
 #include "common/identity.h"
 #include "common/ulid.h"
 #include "schema.h"
@@ -20,6 +21,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct history_forgotten;
 struct history_item;
 struct options;
 
@@ -64,6 +66,17 @@ uint64_t history_position(char id[ULID_LEN + 1]);
 /* Everything up to this number is on the disk (as far as plugin_opt_history_sync asks for it), or given up.
  */
 uint64_t history_committed(void);
+
+/* False without history, or out of memory. Else history_forgotten tells what has become of it, in the order
+ * of the calls, when the text is gone from the file. */
+bool history_forget(const char *id);
+bool history_forgotten(struct history_forgotten *out);
+
+/* Bytes of messages that are not written yet. */
+size_t history_queue_bytes(void);
+
+/* The cells of histogram_flush: how long the thread took for its transactions. */
+void history_flushes(uint64_t cells[HISTOGRAM_CELLS_MAX]);
 
 /* Logs what the thread has met with. */
 void history_tick(void);

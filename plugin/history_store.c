@@ -3,6 +3,8 @@
  */
 #include "history_store_inner.h"
 
+#include "common/json.h"
+
 #include <string.h>
 
 const char *const history_store_texts[STATEMENTS] = {
@@ -18,6 +20,10 @@ const char *const history_store_texts[STATEMENTS] = {
     [FIND_ID] = "SELECT m.n,p.kind,p.name FROM messages m JOIN places p USING(place) WHERE m.id=?1",
     [MOVE_MESSAGE] = "UPDATE messages SET n=?2,late=2 WHERE n=?1",
     [MOVE_MAIL] = "UPDATE OR REPLACE mailbox SET n=?3 WHERE user=?1 AND n=?2",
+    [FIND_TEXT] =
+        "SELECT m.n,p.kind,p.name,m.body FROM messages m JOIN places p USING(place) WHERE m.id=?1 AND "
+        "m.body<>''",
+    [FORGET_TEXT] = "UPDATE messages SET body='' WHERE n=?1",
     [RECENT] = "SELECT id,ref,body FROM messages WHERE id>=?1 AND ref IS NOT NULL ORDER BY id",
     [UNRELEASED] = "SELECT body FROM messages WHERE late=1 AND id>=?1 ORDER BY id",
     [OLD] = "SELECT n FROM messages WHERE id<?1 ORDER BY id LIMIT ?2",
@@ -327,6 +333,73 @@ enum store_result history_store_ids(struct history_store *s, uint64_t max,
 	(void)sqlite3_reset(statement);
 	(void)sqlite3_clear_bindings(statement);
 	return result;
+}
+
+/* A string member of canonical JSON that needs no unescaping, or "". */
+static void member_of(const char *body, size_t len, const char *name, char out[IDENTITY_MAX + 1])
+{
+	struct json_reader reader;
+	struct json_member m;
+
+	out[0] = '\0';
+	json_reader_start(&reader, body, len);
+	while (json_reader_next(&reader, &m) == JSON_MEMBER) {
+		if (m.type != JSON_STRING || m.value_escaped || m.value_len > IDENTITY_MAX ||
+		    !json_span_equals(m.key, m.key_len, m.key_escaped, name))
+			continue;
+		memcpy(out, m.value, m.value_len);
+		out[m.value_len] = '\0';
+	}
+}
+
+/* Fills *out and *n from the row; *n stays 0 where there is none. */
+static enum store_result find_text(struct history_store *s, struct history_forgotten *out, uint64_t *n)
+{
+	sqlite3_stmt *statement = s->statements[FIND_TEXT];
+	enum store_result result = STORE_OK;
+	const char *name, *body;
+	int rc;
+
+	if (!text(s, FIND_TEXT, 1, out->id, ULID_LEN))
+		return history_store_failed(s);
+	rc = sqlite3_step(statement);
+	if (rc == SQLITE_ROW) {
+		*n = (uint64_t)sqlite3_column_int64(statement, 0);
+		out->kind = sqlite3_column_int(statement, 1) == HISTORY_PAIR ? HISTORY_PAIR : HISTORY_ROOM;
+		name = (const char *)sqlite3_column_text(statement, 2);
+		body = (const char *)sqlite3_column_text(statement, 3);
+		if (name && body && strlen(name) <= HISTORY_PLACE_MAX) {
+			memcpy(out->place, name, strlen(name) + 1);
+			member_of(body, (size_t)sqlite3_column_bytes(statement, 3), "to", out->to);
+			out->found = true;
+		}
+	} else if (rc != SQLITE_DONE)
+		result = history_store_failed(s);
+	(void)sqlite3_reset(statement);
+	(void)sqlite3_clear_bindings(statement);
+	return result;
+}
+
+enum store_result history_store_forget(struct history_store *s, struct history_forgotten *out)
+{
+	uint64_t n = 0;
+	enum store_result result = find_text(s, out, &n);
+
+	/* found stays as it is: a commit may have failed only in what it answered */
+	if (result != STORE_OK || n == 0)
+		return result;
+	/* pages that become free are overwritten, not only given back; not so for what is merely old */
+	if (sqlite3_exec(s->db, "PRAGMA secure_delete=ON", NULL, NULL, NULL) != SQLITE_OK ||
+	    !number(s, FORGET_TEXT, 1, n))
+		return history_store_failed(s);
+	result = run(s, FORGET_TEXT);
+	(void)sqlite3_exec(s->db, "PRAGMA secure_delete=OFF", NULL, NULL, NULL);
+	return result;
+}
+
+void history_store_wipe_log(struct history_store *s)
+{
+	(void)sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
 }
 
 enum store_result history_store_begin(struct history_store *s)

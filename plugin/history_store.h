@@ -51,6 +51,15 @@ struct history_message {
 	bool relayed; /* of another node: one that stands there already under any n is well */
 };
 
+/* Where a message was whose text has been forgotten. */
+struct history_forgotten {
+	char id[ULID_LEN + 1];
+	bool found;
+	enum history_kind kind;
+	char place[HISTORY_PLACE_MAX + 1]; /* name of the place */
+	char to[IDENTITY_MAX + 1];         /* HISTORY_PAIR: the recipient */
+};
+
 /* What a recent message with a reference was. Borrowed for the call. */
 struct history_recent {
 	struct identity sender;
@@ -101,6 +110,13 @@ enum store_result history_store_settle_start(struct history_store *store, bool p
 /* Calls back for the newest messages, max of them, in the order of n. */
 enum store_result history_store_ids(struct history_store *store, uint64_t max,
                                     void (*each)(void *arg, const char *id, uint64_t n), void *arg);
+/* Takes the text of the message out->id away, so that nothing of it stays in the database; its row stays, for
+ * others refer to it. out->found (false before) tells whether there was one. */
+enum store_result history_store_forget(struct history_store *store, struct history_forgotten *out);
+
+/* After a commit with such a one: what the write-ahead log has of it goes as well, unless somebody reads just
+ * now; then it goes when the log is next begun anew. */
+void history_store_wipe_log(struct history_store *store);
 
 enum store_result history_store_commit(struct history_store *store);
 void history_store_rollback(struct history_store *store);

@@ -21,7 +21,7 @@
 #define BUSY_PATIENCE_MS 1000 /* that somebody else may hold the database before it is worth a line */
 #define AGE_CHECK_MS 10000
 
-enum task { INSERT, RENUMBER, SETTLE };
+enum task { INSERT, RENUMBER, FORGET, SETTLE };
 
 struct history_item {
 	struct history_item *next;
@@ -30,6 +30,7 @@ struct history_item {
 	uint64_t upto; /* SETTLE */
 	struct history_message
 	    message; /* points into text; RENUMBER: n and id alone; SETTLE: the last n before it */
+	struct history_forgotten *forgotten; /* FORGET: id, then the result; else NULL */
 	char text[];
 };
 
@@ -47,12 +48,14 @@ static struct {
 	pthread_mutex_t mutex; /* of queue, stopping, stop_by_ms and troubles; held for a few instructions */
 	pthread_cond_t wake;
 	struct list queue;
+	struct list forgotten; /* items whose results have not been fetched */
 	bool stopping;
 	uint64_t stop_by_ms;
 	struct trouble troubles[HISTORY_TROUBLES];
 	atomic_uint troubled; /* a bit for each of them */
 	atomic_size_t bytes;
 	atomic_uint_fast64_t committed;
+	atomic_uint_fast64_t flushes[HISTOGRAM_CELLS_MAX]; /* only the writer adds */
 } shared = {.mutex = PTHREAD_MUTEX_INITIALIZER};
 
 /* The main thread's alone. */
@@ -93,6 +96,7 @@ struct history_item *history_writer_item(const struct history_message *m, bool *
 	item->next = NULL;
 	item->size = size;
 	item->task = INSERT;
+	item->forgotten = NULL;
 	item->message = *m;
 	at = item->text;
 	item->message.id = memcpy(at, m->id, ULID_LEN);
@@ -161,6 +165,11 @@ uint64_t history_writer_renumber(const char *id)
 	return put(item);
 }
 
+uint64_t history_writer_next(void)
+{
+	return state.last + 1;
+}
+
 bool history_writer_settle(uint64_t upto)
 {
 	struct history_item *item = calloc(1, sizeof(*item));
@@ -176,6 +185,45 @@ bool history_writer_settle(uint64_t upto)
 	return true;
 }
 
+bool history_writer_forget(const char *id)
+{
+	struct history_item *item = calloc(1, sizeof(*item));
+	struct history_forgotten *forgotten = calloc(1, sizeof(*forgotten));
+
+	if (!item || !forgotten) {
+		free(item);
+		free(forgotten);
+		return false;
+	}
+	memcpy(forgotten->id, id, ULID_LEN);
+	item->size = sizeof(*item) + sizeof(*forgotten);
+	item->task = FORGET;
+	item->forgotten = forgotten;
+	item->message.id = forgotten->id;
+	(void)atomic_fetch_add(&shared.bytes, item->size);
+	(void)put(item);
+	return true;
+}
+
+bool history_writer_forgotten(struct history_forgotten *out)
+{
+	struct history_item *item;
+
+	(void)pthread_mutex_lock(&shared.mutex);
+	item = shared.forgotten.first;
+	if (item)
+		shared.forgotten.first = item->next;
+	if (!shared.forgotten.first)
+		shared.forgotten.last = NULL;
+	(void)pthread_mutex_unlock(&shared.mutex);
+	if (!item)
+		return false;
+	*out = *item->forgotten;
+	free(item->forgotten);
+	free(item);
+	return true;
+}
+
 uint64_t history_writer_committed(void)
 {
 	return atomic_load(&shared.committed);
@@ -184,6 +232,14 @@ uint64_t history_writer_committed(void)
 size_t history_writer_bytes(void)
 {
 	return atomic_load(&shared.bytes);
+}
+
+void history_writer_flushes(uint64_t cells[HISTOGRAM_CELLS_MAX])
+{
+	size_t i;
+
+	for (i = 0; i < HISTOGRAM_CELLS_MAX; i++)
+		cells[i] = atomic_load_explicit(&shared.flushes[i], memory_order_relaxed);
 }
 
 bool history_writer_troubled(void)
@@ -330,6 +386,9 @@ static enum store_result write_item(const struct history_item *item, unsigned lo
 	case RENUMBER:
 		result = history_store_renumber(writer.store, item->message.id, item->message.n);
 		break;
+	case FORGET:
+		result = history_store_forget(writer.store, item->forgotten);
+		break;
 	case SETTLE:
 		return history_store_settle(writer.store, item->message.n + 1, item->upto);
 	}
@@ -337,10 +396,24 @@ static enum store_result write_item(const struct history_item *item, unsigned lo
 		return result;
 	(*left_out)++;
 	(void)snprintf(text, sizeof(text), "%s %.*s: %s",
-	               item->task == INSERT ? "message" : "the place of message", ULID_LEN, item->message.id,
-	               history_store_error(writer.store));
+	               item->task == INSERT   ? "message"
+	               : item->task == FORGET ? "the deletion of message"
+	                                      : "the place of message",
+	               ULID_LEN, item->message.id, history_store_error(writer.store));
 	report(HISTORY_TROUBLE_ROW, text);
 	return STORE_OK;
+}
+
+static void done_with(struct history_item *item)
+{
+	if (item->task != FORGET) {
+		free(item);
+		return;
+	}
+	item->next = NULL;
+	(void)pthread_mutex_lock(&shared.mutex);
+	append(&shared.forgotten, item);
+	(void)pthread_mutex_unlock(&shared.mutex);
 }
 
 /* The first items, up to and with this one, are done with. */
@@ -355,11 +428,28 @@ static void forget_up_to(const struct history_item *last)
 		all = item == last;
 		writer.taken.first = item->next;
 		(void)atomic_fetch_sub(&shared.bytes, item->size);
-		free(item);
+		done_with(item);
 	}
 	if (!writer.taken.first)
 		writer.taken.last = NULL;
 	atomic_store(&shared.committed, n);
+}
+
+static uint64_t now_us(void)
+{
+	struct timespec t;
+
+	if (clock_gettime(CLOCK_MONOTONIC, &t) != 0)
+		return 0;
+	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+static void note_duration(uint64_t us)
+{
+	size_t cell = histogram_cell(&histogram_flush, us), sum = histogram_cells(&histogram_flush) - 1;
+
+	(void)atomic_fetch_add_explicit(&shared.flushes[cell], 1, memory_order_relaxed);
+	(void)atomic_fetch_add_explicit(&shared.flushes[sum], us, memory_order_relaxed);
 }
 
 /* One transaction with the first of what is taken. */
@@ -368,13 +458,17 @@ static bool write_batch(void)
 	const struct history_item *item = writer.taken.first, *last = NULL;
 	enum store_result result;
 	unsigned long left_out = 0;
+	bool forgets = false;
+	uint64_t begun_us;
 	unsigned count;
 
 	if (!have_store())
 		return false;
+	begun_us = now_us();
 	result = history_store_begin(writer.store);
 	for (count = 0; result == STORE_OK && item && count < BATCH_ITEMS; count++) {
 		result = write_item(item, &left_out);
+		forgets = forgets || item->task == FORGET;
 		last = item;
 		item = item->next;
 	}
@@ -385,7 +479,10 @@ static bool write_batch(void)
 		history_store_rollback(writer.store);
 		return false;
 	}
+	note_duration(now_us() - begun_us);
 	note_success();
+	if (forgets)
+		history_store_wipe_log(writer.store);
 	forget_up_to(last);
 	return true;
 }
@@ -427,6 +524,7 @@ static void write_rest(uint64_t by_ms)
 		writer.taken.first = item->next;
 		if (item->task == INSERT)
 			writer.lost++;
+		free(item->forgotten);
 		free(item);
 	}
 	writer.taken.last = NULL;

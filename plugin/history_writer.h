@@ -16,6 +16,8 @@
 
 #include "history_store.h"
 
+#include "common/histogram.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -62,15 +64,28 @@ uint64_t history_writer_put(struct history_item *item, char id[ULID_LEN + 1]);
  * for the queue's bound; 0 when out of memory. */
 uint64_t history_writer_renumber(const char *id);
 
+/* The number that the next history_writer_put will give. */
+uint64_t history_writer_next(void);
+
 /* From the next number on everything up to upto is at every node (HISTORY_SETTLED); queued behind everything.
  * Never refused for the queue's bound; false when out of memory. */
 bool history_writer_settle(uint64_t upto);
+/* Has the text of the message with this id (ULID_LEN bytes) forgotten, behind everything queued. False when
+ * out of memory. What has become of it tells history_writer_forgotten. */
+bool history_writer_forget(const char *id);
+
+/* The next result, in the order of the questions: it has been committed. False when there is none (yet). */
+bool history_writer_forgotten(struct history_forgotten *out);
 
 /* Everything up to this number is on its way no more: committed, or left out. */
 uint64_t history_writer_committed(void);
 
 /* Bytes that are queued or being written. */
 size_t history_writer_bytes(void);
+
+/* The cells of histogram_flush: how long the transactions took that were committed, since the process began.
+ */
+void history_writer_flushes(uint64_t cells[HISTOGRAM_CELLS_MAX]);
 
 /* True when there is any trouble to fetch; costs a look at one variable. */
 bool history_writer_troubled(void);

@@ -4,6 +4,7 @@
 #include "log.h"
 
 #include "clock.h"
+#include "common/log_object.h"
 #include "compat.h"
 #include "counters.h"
 
@@ -23,7 +24,34 @@ static struct {
 		char text[KEPT_MAX]; /* of the line that was written last */
 	} causes[LOG_CAUSE_COUNT];
 	uint64_t look_ms; /* no minute of any of them is over before; 0: none is running */
+	bool json;
 } state;
+
+void log_use_json(bool json)
+{
+	state.json = json;
+}
+
+static const char *level_name(int level)
+{
+	return level == MOSQ_LOG_ERR       ? "error"
+	       : level == MOSQ_LOG_WARNING ? "warning"
+	       : level == MOSQ_LOG_NOTICE  ? "notice"
+	       : level == MOSQ_LOG_INFO    ? "info"
+	                                   : "debug";
+}
+
+void log_record(int level, const char *program, const char *text, size_t len, const char *fields)
+{
+	char object[LINE_MAX_BYTES];
+
+	if (!state.json) {
+		mosquitto_log_printf(level, "%s: %.*s", program, (int)len, text);
+		return;
+	}
+	(void)log_object_write(program, level_name(level), text, len, fields, object, sizeof(object));
+	mosquitto_log_printf(level, "%s", object);
+}
 
 void log_line(int level, const char *format, ...)
 {
@@ -33,15 +61,21 @@ void log_line(int level, const char *format, ...)
 	va_start(args, format);
 	(void)vsnprintf(line, sizeof(line), format, args);
 	va_end(args);
-	mosquitto_log_printf(level, "chat: %s", line);
+	log_record(level, "chat", line, strlen(line), "");
 }
 
 static void put(int level, const char *text, unsigned long more)
 {
-	if (more > 0)
-		mosquitto_log_printf(level, "chat: %.*s (%lu more since)", KEPT_MAX, text, more);
-	else
-		mosquitto_log_printf(level, "chat: %s", text);
+	char line[KEPT_MAX + 48];
+	struct log_fields fields = {0};
+
+	if (more == 0) {
+		log_record(level, "chat", text, strlen(text), "");
+		return;
+	}
+	(void)snprintf(line, sizeof(line), "%.*s (%lu more since)", KEPT_MAX, text, more);
+	log_field_number(&fields, "more", more);
+	log_record(level, "chat", line, strlen(line), fields.text);
 }
 
 void log_limited(enum log_cause cause, int level, const char *format, ...)

@@ -1,16 +1,25 @@
 /*
  * log.h - lines in the broker's log. Main thread only.
  *
- * Each line starts with "chat: ". What a remote client can set off goes through log_limited, so
- * that nobody fills a disk from outside; text that came from outside goes through log_text.
+ * Each line starts with "chat: ", or with plugin_opt_log_format json is an object (common/log_object.h). What
+ * a remote client can set off goes through log_limited, so that nobody fills a disk from outside; text that
+ * came from outside goes through log_text.
  */
 #ifndef CHAT_LOG_H
 #define CHAT_LOG_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #define LOG_TEXT_MAX 128 /* bytes of foreign text in a line, NUL included */
+
+/* From here on lines are objects, or not. Without it, and after log_stop, they are not. */
+void log_use_json(bool json);
+
+/* A line of any program's. text: printable, len bytes; fields: as of a struct log_fields, for objects alone.
+ */
+void log_record(int level, const char *program, const char *text, size_t len, const char *fields);
 
 /* level: one of MOSQ_LOG_ERR, _WARNING, _NOTICE, _INFO, _DEBUG. */
 void log_line(int level, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -18,7 +27,8 @@ void log_line(int level, const char *format, ...) __attribute__((format(printf, 
 /* Causes of lines that remote clients, or a disk, can set off again and again: one line a minute for each,
  * and a counter (counters.h) of this family and label. Families stand together. */
 #define LOG_CAUSES(X)                                                                                        \
-	X(RESERVED, "clients_refused", "reserved_name")   /* a client id or user name kept for the bridges */    \
+	X(RESERVED, "clients_refused", "reserved_name") /* a client id or user name kept for the bridges */      \
+	X(BANNED, "clients_refused", "banned")                                                                   \
 	X(CREDENTIAL, "clients_refused", "not_a_bridge")  /* on the bridges' listener, where it takes none */    \
 	X(TOKEN_MALFORMED, "tokens_refused", "malformed") /* these in the order of enum token_fault */           \
 	X(TOKEN_UNSUPPORTED, "tokens_refused", "unsupported")                                                    \
@@ -38,21 +48,24 @@ void log_line(int level, const char *format, ...) __attribute__((format(printf, 
 	X(RATE, "publishes_refused", "rate_messages")    /* and the author is told rate_limited */               \
 	X(ACKS_FULL, "publishes_refused", "acks_full")   /* too many acks wait for the disk */                   \
 	X(HISTORY_FULL, "publishes_refused", "history_full")                                                     \
-	X(PEER, "publishes_refused", "peer")              /* of another node */                                  \
-	X(PEER_LOGIN, "clients_refused", "peer")          /* a link's user name, without a proof */              \
-	X(PEER_CLOCK, "nodes", "clock")                   /* another node's is ahead */                          \
-	X(NODE_LOST, "nodes", "lost")                     /* another node is not heard any more */               \
-	X(NODES_FULL, "nodes", "full")                    /* more nodes or people than are remembered */         \
-	X(MEMORY, "drops", "memory")                      /* out of memory while serving a client */             \
-	X(NOTICE, "drops", "notice")                      /* that could not be sent */                           \
-	X(QUESTION, "drops", "question")                  /* of a bridge, which is not understood */             \
-	X(REFS, "drops", "ref")                           /* that is forgotten too early */                      \
-	X(INFLIGHT, "drops", "inflight")                  /* what is known of a QoS 2 message, too early */      \
-	X(HISTORY_ROW, "drops", "history_row")            /* a message that history will never hold */           \
-	X(HISTORY_WRITE, "history_troubles", "write")     /* messages cannot be written */                       \
-	X(HISTORY_OVER, "history_troubles", "write_over") /* and now they are */                                 \
-	X(HISTORY_MISSING, "history_troubles", "missing") /* its file is gone */                                 \
-	X(HISTORY_TRIM, "history_troubles", "trim")       /* its old messages cannot be removed */
+	X(PEER, "publishes_refused", "peer")     /* of another node */                                           \
+	X(PEER_LOGIN, "clients_refused", "peer") /* a link's user name, without a proof */                       \
+	X(PEER_CLOCK, "nodes", "clock")          /* another node's is ahead */                                   \
+	X(NODE_LOST, "nodes", "lost")            /* another node is not heard any more */                        \
+	X(NODES_FULL, "nodes", "full")           /* more nodes or people than are remembered */                  \
+	X(NOT_MODERATOR, "commands_refused", "not_a_moderator")                                                  \
+	X(COMMAND_RATE, "commands_refused", "rate")                                                              \
+	X(MEMORY, "drops", "memory")                        /* out of memory while serving a client */           \
+	X(NOTICE, "drops", "notice")                        /* that could not be sent */                         \
+	X(QUESTION, "drops", "question")                    /* of a bridge, which is not understood */           \
+	X(REFS, "drops", "ref")                             /* that is forgotten too early */                    \
+	X(INFLIGHT, "drops", "inflight")                    /* what is known of a QoS 2 message, too early */    \
+	X(HISTORY_ROW, "drops", "history_row")              /* a message that history will never hold */         \
+	X(HISTORY_WRITE, "history_troubles", "write")       /* messages cannot be written */                     \
+	X(HISTORY_OVER, "history_troubles", "write_over")   /* and now they are */                               \
+	X(HISTORY_MISSING, "history_troubles", "missing")   /* its file is gone */                               \
+	X(HISTORY_TRIM, "history_troubles", "trim")         /* its old messages cannot be removed */             \
+	X(MODERATION_WRITE, "moderation_troubles", "write") /* bans and mutes cannot be written */
 
 enum log_cause {
 #define X(id, family, label) LOG_CAUSE_##id,

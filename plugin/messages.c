@@ -24,6 +24,7 @@
 #include "ids.h"
 #include "inflight.h"
 #include "log.h"
+#include "moderation.h"
 #include "notices.h"
 #include "options.h"
 #include "origin.h"
@@ -315,6 +316,18 @@ static int repeat(struct incoming *in, const struct ref_answer *answer)
 	return first ? MOSQ_ERR_SUCCESS : sink(ed);
 }
 
+/* CHAT_OK, or why moderators have it that nothing is said there by this author. */
+static enum chat_error check_moderation(const struct incoming *in)
+{
+	uint64_t now = clock_real_ms();
+
+	if (moderation_muted(in->author->who, in->target.room, in->target.room_len, now))
+		return CHAT_ERROR_MUTED;
+	if (in->target.room && moderation_closed(in->target.room, in->target.room_len, now))
+		return CHAT_ERROR_ROOM_CLOSED;
+	return CHAT_OK;
+}
+
 static int typing(struct incoming *in)
 {
 	char topic[TOPIC_MAX], text[SCHEMA_TYPING_MAX];
@@ -397,8 +410,12 @@ int messages_on_message(struct mosquitto_evt_message *ed)
 	memcpy(in.ref, fault.ref, sizeof(in.ref));
 	if (error != CHAT_OK)
 		return refuse(&in, error, fault.field);
+	error = check_moderation(&in);
 	if (m.type == SCHEMA_TYPING)
-		return typing(&in);
+		return error == CHAT_OK ? typing(&in) : refuse(&in, error, NULL);
 	earlier = in.ref[0] != '\0' ? refs_find(in.author->who, in.ref, strlen(in.ref), in.now_ms) : NULL;
-	return earlier ? repeat(&in, earlier) : deliver(&in, &m);
+	/* what has been said was said */
+	if (earlier)
+		return repeat(&in, earlier);
+	return error == CHAT_OK ? deliver(&in, &m) : refuse(&in, error, NULL);
 }

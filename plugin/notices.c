@@ -26,14 +26,25 @@ void notices_stop(void)
 	state.options = NULL;
 }
 
+/* A session has its own under another name, which costs the broker one level less to keep for each. */
+static bool make_topic(const struct client *author)
+{
+	const char *root = state.options->topic_root;
+	size_t id_len = strlen(author->id);
+
+	if (author->kind == CLIENT_SESSION)
+		return topic_format(TOPIC_BRIDGE, root, author->id, id_len, NULL, 0, state.topic,
+		                    sizeof(state.topic)) > 0;
+	return topic_format(TOPIC_NOTICES, root, author->who->text, author->who->len, author->id, id_len,
+	                    state.topic, sizeof(state.topic)) > 0;
+}
+
 void notices_send(const struct client *author, const char *text, size_t len)
 {
 	void *payload;
 	int rc;
 
-	if (len == 0 ||
-	    topic_format(TOPIC_NOTICES, state.options->topic_root, author->who->text, author->who->len,
-	                 author->id, strlen(author->id), state.topic, sizeof(state.topic)) == 0) {
+	if (len == 0 || !make_topic(author)) {
 		log_limited(LOG_CAUSE_NOTICE, MOSQ_LOG_WARNING,
 		            "a notice cannot be sent: the client id does not fit into a topic");
 		return;

@@ -1,6 +1,7 @@
 /*
  * notices.h - what an author is told: acks, errors, system notices, on
- * <root>/users/<id>/notices/<client id>, which only that client can read.
+ * <root>/users/<id>/notices/<client id>, or <root>/bridges/<client id> where the client is a session of a
+ * bridge; only that client can read it.
  *
  * QoS 1, not retained, without properties. A client that has not subscribed there hears nothing.
  */

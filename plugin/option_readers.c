@@ -4,6 +4,7 @@
 #include "option_readers.h"
 
 #include "common/cidr.h"
+#include "common/identity.h"
 #include "common/utf8.h"
 #include "schema.h"
 
@@ -155,6 +156,52 @@ static const char *read_token_email_claim(const char *v, struct options *o)
 	return read_token_text(v, o->token_email_claim);
 }
 
+static const char *read_token_role_claim(const char *v, struct options *o)
+{
+	return read_token_text(v, o->token_role_claim);
+}
+
+/* Kept as identities are compared. */
+static const char *read_moderators(const char *v, struct options *o)
+{
+	char *out = o->moderators;
+	struct identity who;
+	const char *end;
+	size_t n;
+
+	if (strlen(v) > MODERATORS_BYTES)
+		return "at most 4096 bytes are expected";
+	*out = '\0';
+	if (strcmp(v, "none") == 0)
+		return NULL;
+	for (;; v = end + 1) {
+		v += strspn(v, " \t");
+		end = strchr(v, ',');
+		if (!end)
+			end = v + strlen(v);
+		n = (size_t)(end - v);
+		while (n > 0 && (v[n - 1] == ' ' || v[n - 1] == '\t'))
+			n--;
+		if (!identity_parse(v, n, &who))
+			return "`none`, or addresses joined by commas are expected, such as "
+			       "alice@example.com,bob@example.com";
+		if (out != o->moderators)
+			*out++ = ',';
+		memcpy(out, who.text, (size_t)who.len + 1);
+		out += who.len;
+		if (*end == '\0')
+			return NULL;
+	}
+}
+
+static const char *read_moderation_file(const char *v, struct options *o)
+{
+	if (v[0] != '/' || strlen(v) >= sizeof(o->moderation_file))
+		return "an absolute path is expected";
+	memcpy(o->moderation_file, v, strlen(v) + 1);
+	return NULL;
+}
+
 /* scheme://host or scheme://host:port as a browser sends it: lower case, no path. */
 static bool origin_valid(const char *s, size_t n)
 {
@@ -209,14 +256,24 @@ static const char *read_allowed_origins(const char *v, struct options *o)
 	}
 }
 
-static const char *read_trusted_proxies(const char *v, struct options *o)
+static const char *read_ranges(const char *v, char out[PROXIES_MAX + 1])
 {
 	struct cidr_list list;
 
 	if (strlen(v) > PROXIES_MAX || !cidr_list_parse(v, strlen(v), &list) || list.count == 0)
 		return "addresses or ranges of them are expected, with commas between, such as 127.0.0.1,10.0.0.0/8";
-	memcpy(o->trusted_proxies, v, strlen(v) + 1);
+	memcpy(out, v, strlen(v) + 1);
 	return NULL;
+}
+
+static const char *read_trusted_proxies(const char *v, struct options *o)
+{
+	return read_ranges(v, o->trusted_proxies);
+}
+
+static const char *read_metrics_allow(const char *v, struct options *o)
+{
+	return read_ranges(v, o->metrics_allow);
 }
 
 static const char *read_max_message_chars(const char *v, struct options *o)
@@ -387,6 +444,22 @@ static const char *read_sandbox(const char *v, struct options *o)
 	return NULL;
 }
 
+static const char *read_metrics(const char *v, struct options *o)
+{
+	if (strcmp(v, "on") != 0 && strcmp(v, "off") != 0)
+		return "`on` or `off` is expected";
+	o->metrics = strcmp(v, "on") == 0;
+	return NULL;
+}
+
+static const char *read_log_format(const char *v, struct options *o)
+{
+	if (strcmp(v, "text") != 0 && strcmp(v, "json") != 0)
+		return "`text` or `json` is expected";
+	o->log_json = strcmp(v, "json") == 0;
+	return NULL;
+}
+
 static const char *read_web_root(const char *v, struct options *o)
 {
 	o->web_off = strcmp(v, "off") == 0;
@@ -485,6 +558,9 @@ const struct option_reader option_readers[] = {
     {"token_issuer", read_token_issuer},
     {"token_audience", read_token_audience},
     {"token_email_claim", read_token_email_claim},
+    {"token_role_claim", read_token_role_claim},
+    {"moderators", read_moderators},
+    {"moderation_file", read_moderation_file},
     {"allowed_origins", read_allowed_origins},
     {"trusted_proxies", read_trusted_proxies},
     {"max_message_chars", read_max_message_chars},
@@ -510,6 +586,9 @@ const struct option_reader option_readers[] = {
     {"history_sync", read_history_sync},
     {"history_queue_bytes", read_history_queue_bytes},
     {"web_root", read_web_root},
+    {"log_format", read_log_format},
+    {"metrics", read_metrics},
+    {"metrics_allow", read_metrics_allow},
     {"tls_cert_file", read_tls_cert_file},
     {"tls_key_file", read_tls_key_file},
     {"node", read_node},

@@ -20,6 +20,7 @@ static const struct options defaults = {
     .room = "general",
     .mqtt = true,
     .sandbox = true,
+    .metrics = true,
     .max_message_chars = 4000,
     .max_frame_bytes = 64 * 1024,
     .header_timeout_ms = 5000,
@@ -79,7 +80,7 @@ bool options_reloadable(const char *name)
 	static const char *const names[] = {
 	    "token_key_file",        "token_jwks_file",   "token_issuer",   "token_audience", "allowed_origins",
 	    "trusted_proxies",       "max_message_chars", "rate_messages",  "rate_connects",  "max_sessions",
-	    "max_sessions_per_user", "outbox_bytes",      "outbox_seconds",
+	    "max_sessions_per_user", "outbox_bytes",      "outbox_seconds", "metrics_allow",  "moderators",
 	};
 	size_t i;
 

@@ -20,8 +20,9 @@
 
 #define BIND_ADDRESS_MAX 63 /* bytes, an IPv6 address with a zone */
 #define OPTION_REASON_MAX 256
-#define PEERS_MAX 64        /* links */
-#define PEER_NAME_MAX 64    /* bytes of a link's user name */
+#define PEERS_MAX 64     /* links */
+#define PEER_NAME_MAX 64 /* bytes of a link's user name */
+#define MODERATORS_BYTES 4096
 #define TOKEN_TEXT_MAX 1023 /* bytes of an issuer, an audience, the name of a claim, a path */
 
 enum other_topics { OTHER_UNSET, OTHER_ALLOW, OTHER_DEFER };
@@ -41,6 +42,9 @@ struct options {
 	bool fanout_session;
 	bool mqtt;    /* the bridges tunnel MQTT over WebSocket */
 	bool sandbox; /* of the bridges */
+	bool metrics;
+	bool log_json;                       /* lines of the log are objects */
+	char metrics_allow[PROXIES_MAX + 1]; /* a list as of cidr.h, or "": this machine alone */
 	enum other_topics other_topics;
 	enum auth_mode auth;
 	bool auth_given;                         /* `auth` was written down */
@@ -49,8 +53,11 @@ struct options {
 	char token_issuer[TOKEN_TEXT_MAX + 1];   /* "" = any */
 	char token_audience[TOKEN_TEXT_MAX + 1]; /* "" = a token must have none */
 	char token_email_claim[TOKEN_TEXT_MAX + 1];
-	char allowed_origins[ORIGINS_MAX + 1]; /* "*", a list, or "" for none */
-	char trusted_proxies[PROXIES_MAX + 1]; /* a list as of cidr.h, or "" */
+	char token_role_claim[TOKEN_TEXT_MAX + 1]; /* "" = no token makes anybody a moderator */
+	char moderators[MODERATORS_BYTES + 1];     /* addresses with commas between, or "" */
+	char moderation_file[PATH_MAX];            /* "" = as moderation.h is kept by default (start.c) */
+	char allowed_origins[ORIGINS_MAX + 1];     /* "*", a list, or "" for none */
+	char trusted_proxies[PROXIES_MAX + 1];     /* a list as of cidr.h, or "" */
 	uint32_t max_message_chars;
 	uint32_t max_frame_bytes;
 	uint32_t header_timeout_ms;

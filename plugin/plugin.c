@@ -9,11 +9,18 @@
 #include "clients.h"
 #include "clock.h"
 #include "compat.h"
+#include "control.h"
 #include "counters.h"
+#include "deletions.h"
+#include "events.h"
 #include "farewells.h"
 #include "history.h"
+#include "kicks.h"
 #include "log.h"
 #include "messages.h"
+#include "moderation.h"
+#include "moderation_store.h"
+#include "node_metrics.h"
 #include "nodes.h"
 #include "presence.h"
 #include "refs.h"
@@ -54,6 +61,14 @@ static int on_message(int event, void *data, void *userdata)
 	return messages_on_message(data);
 }
 
+static int on_control(int event, void *data, void *userdata)
+{
+	(void)event;
+	(void)userdata;
+	auth_connect_over();
+	return control_on_message(data);
+}
+
 static void client_gone(const struct mosquitto *handle)
 {
 	if (auth_is_connecting(handle))
@@ -82,6 +97,12 @@ static int on_reload(int event, void *data, void *userdata)
 	return RC_RELOAD_OK;
 }
 
+static void sanction_over(const struct sanction *s)
+{
+	if (s->kind == SANCTION_ROOM)
+		(void)events_room(s->room, false); /* logged */
+}
+
 static int on_tick(int event, void *data, void *userdata)
 {
 	struct mosquitto_evt_tick *ed = data;
@@ -99,13 +120,19 @@ static int on_tick(int event, void *data, void *userdata)
 	nodes_tick(now);
 	tokens_tick(now);
 	bridges_tick(now);
+	deletions_tick();
+	kicks_tick(now);
+	moderation_store_tick(now);
 	if (now - state.tidied_ms >= TIDY_MS) {
 		state.tidied_ms = now;
 		users_tidy(now);
 		refs_tidy(now);
 		typing_tidy(now);
+		if (moderation_tidy(clock_real_ms(), sanction_over))
+			moderation_store_changed();
 		log_tick(now);
 		counters_tick(now);
+		node_metrics_tick(now);
 	}
 	return MOSQ_ERR_SUCCESS;
 }
@@ -135,12 +162,18 @@ static int on_client_offline(int event, void *data, void *userdata)
 static const struct {
 	int event;
 	MOSQ_FUNC_generic_callback call;
+	const char *what; /* MOSQ_EVT_CONTROL: its topic */
 } callbacks[] = {
-    {MOSQ_EVT_BASIC_AUTH, on_basic_auth}, {MOSQ_EVT_ACL_CHECK, on_acl_check},
-    {MOSQ_EVT_MESSAGE, on_message},       {MOSQ_EVT_DISCONNECT, on_disconnect},
-    {MOSQ_EVT_RELOAD, on_reload},         {MOSQ_EVT_TICK, on_tick},
+    {MOSQ_EVT_BASIC_AUTH, on_basic_auth, NULL},
+    {MOSQ_EVT_ACL_CHECK, on_acl_check, NULL},
+    {MOSQ_EVT_MESSAGE, on_message, NULL},
+    {MOSQ_EVT_DISCONNECT, on_disconnect, NULL},
+    {MOSQ_EVT_RELOAD, on_reload, NULL},
+    {MOSQ_EVT_TICK, on_tick, NULL},
+    {MOSQ_EVT_CONTROL, on_control, CONTROL_TOPIC},
 #if BROKER_LINE_2_1
-    {MOSQ_EVT_CONNECT, on_connect},       {MOSQ_EVT_CLIENT_OFFLINE, on_client_offline},
+    {MOSQ_EVT_CONNECT, on_connect, NULL},
+    {MOSQ_EVT_CLIENT_OFFLINE, on_client_offline, NULL},
 #endif
 };
 
@@ -152,7 +185,8 @@ static void unregister(size_t count)
 	size_t i;
 
 	for (i = count; i > 0; i--)
-		(void)mosquitto_callback_unregister(state.id, callbacks[i - 1].event, callbacks[i - 1].call, NULL);
+		(void)mosquitto_callback_unregister(state.id, callbacks[i - 1].event, callbacks[i - 1].call,
+		                                    callbacks[i - 1].what);
 }
 
 EXPORT int mosquitto_plugin_version(int supported_version_count, const int *supported_versions)
@@ -179,7 +213,8 @@ EXPORT int mosquitto_plugin_init(mosquitto_plugin_id_t *identifier, void **userd
 	(void)mosquitto_plugin_set_info(identifier, "mosquitto-chat", MOSQUITTO_CHAT_VERSION);
 #endif
 	for (i = 0; i < CALLBACKS; i++) {
-		rc = mosquitto_callback_register(identifier, callbacks[i].event, callbacks[i].call, NULL, NULL);
+		rc = mosquitto_callback_register(identifier, callbacks[i].event, callbacks[i].call, callbacks[i].what,
+		                                 NULL);
 		if (rc == MOSQ_ERR_SUCCESS)
 			continue;
 		/* mosquitto_strerror is not for plugins in every build of 2.1. */

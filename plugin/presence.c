@@ -43,7 +43,8 @@ struct presence {
 	uint64_t came_real_ms;
 	uint64_t left_real_ms;
 	char came_at[TIMESTAMP_LEN + 1]; /* came_real_ms, as announced */
-	struct identity who;             /* its text is the key */
+	const struct identity *who;      /* its text is the key */
+	unsigned char who_room[];
 };
 
 static struct {
@@ -120,12 +121,12 @@ static struct presence *find(const struct identity *who)
 
 static struct presence *add(const struct identity *who, enum state first)
 {
-	struct presence *p = calloc(1, sizeof(*p));
+	struct presence *p = calloc(1, sizeof(*p) + identity_size(who));
 
 	if (!p)
 		return NULL;
-	p->who = *who;
-	if (!table_add(&state.all, p, p->who.text, p->who.len)) {
+	p->who = identity_put(p->who_room, who);
+	if (!table_add(&state.all, p, p->who->text, p->who->len)) {
 		free(p);
 		return NULL;
 	}
@@ -284,17 +285,17 @@ static bool settle(struct presence *p)
 {
 	switch (p->state) {
 	case ARRIVING:
-		if (!announce(&p->who, true, p->came_real_ms))
+		if (!announce(p->who, true, p->came_real_ms))
 			return false;
 		no_ghost(p);
 		change(p, PRESENT);
 		return true;
 	case GRACE:
-		if (!announce(&p->who, false, p->left_real_ms))
+		if (!announce(p->who, false, p->left_real_ms))
 			return false;
 		break;
 	case GHOST:
-		if (!announce(&p->who, false, clock_real_ms()))
+		if (!announce(p->who, false, clock_real_ms()))
 			return false;
 		break;
 	case PRESENT:
@@ -433,7 +434,7 @@ size_t presence_list(const struct presence **at, char *out, size_t cap)
 	for (; p; p = (const struct presence *)p->entry.next) {
 		if (!announced(p))
 			continue;
-		n = roster_put_entry(&p->who, true, p->came_real_ms, out + len, cap - len);
+		n = roster_put_entry(p->who, true, p->came_real_ms, out + len, cap - len);
 		if (n == 0)
 			break;
 		len += n;

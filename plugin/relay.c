@@ -167,6 +167,9 @@ int relay_on_message(struct mosquitto_evt_message *ed, const struct topic *t)
 	case TOPIC_USER_SEND:
 	case TOPIC_PRESENCE:
 	case TOPIC_NOTICES:
+	case TOPIC_ROOM_EVENTS:
+	case TOPIC_USER_EVENTS:
+	case TOPIC_EVENTS:
 	case TOPIC_BRIDGE:
 	case TOPIC_SYNC:
 		break;

@@ -66,6 +66,7 @@ static enum chat_error renew(const struct mosquitto *handle, const struct client
 	                                              session->who->text, &token) != TOKEN_GOOD)
 		return CHAT_ERROR_INVALID_TOKEN;
 	clients_expire(handle, token.expires_s);
+	clients_moderate(handle, token.moderator);
 	return CHAT_OK;
 }
 

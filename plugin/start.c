@@ -5,21 +5,29 @@
 
 #include "acks.h"
 #include "acl.h"
+#include "audit.h"
 #include "auth.h"
 #include "bridges.h"
 #include "broker_config.h"
 #include "clients.h"
 #include "compat.h"
 #include "counters.h"
+#include "deletions.h"
 #include "device_key.h"
+#include "events.h"
 #include "farewells.h"
 #include "history.h"
 #include "host.h"
 #include "inflight.h"
+#include "kicks.h"
 #include "listeners.h"
 #include "live_options.h"
 #include "log.h"
 #include "messages.h"
+#include "moderation.h"
+#include "moderation_store.h"
+#include "moderators.h"
+#include "node_metrics.h"
 #include "nodes.h"
 #include "notices.h"
 #include "options.h"
@@ -39,10 +47,13 @@
 #include "web_root.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 
+#define MODERATION_FILE "chat-moderation.jsonl"
 #define OTHER_DESCRIPTORS 16384 /* for MQTT clients, listeners and files, beside the sessions */
 
 static struct {
@@ -55,7 +66,8 @@ struct decision {
 	bool admit_others;  /* auth.h */
 	bool defer;         /* acl.h */
 	bool defer_control; /* acl.h */
-	bool logins;        /* auth.h */
+	bool logins;        /* moderators.h */
+	bool proofs;        /* auth.h */
 };
 
 /* config NULL: not known. */
@@ -155,7 +167,10 @@ static struct decision decide(const struct options *options, const struct broker
 	bool closed = !config->allow_anonymous;
 	struct decision d;
 
-	d.logins = logins;
+	d.proofs = logins;
+	/* `auth none` that is written down lets everybody in with 2.0 */
+	d.logins =
+	    options->auth != AUTH_NONE || ((logins || closed) && (BROKER_LINE_2_1 || !options->auth_given));
 	d.defer_control = BROKER_LINE_2_1 ? config->other_plugin || !config->complete : true;
 	d.admit_others = !BROKER_LINE_2_1 && options->auth != AUTH_BROKER &&
 	                 ((options->auth == AUTH_NONE && options->auth_given) || (!logins && !closed));
@@ -242,8 +257,59 @@ static bool start_key(const struct broker_config *config)
 	return false;
 }
 
+/* Where bans and mutes are kept: where the operator says, else beside the history, else beside the broker's
+ * own database; else nowhere. */
+static void find_moderation_file(const struct broker_config *config, char path[PATH_MAX])
+{
+	const struct options *o = live_options();
+	const char *folder = config->persistence_location, *slash = strrchr(o->history_file, '/');
+	int len = 0;
+
+	path[0] = '\0';
+	if (o->moderation_file[0] != '\0')
+		len = snprintf(path, PATH_MAX, "%s", o->moderation_file);
+	else if (slash)
+		len = snprintf(path, PATH_MAX, "%.*s/" MODERATION_FILE, (int)(slash - o->history_file),
+		               o->history_file);
+	else if (config->persistence)
+		len = snprintf(path, PATH_MAX, "%s%s" MODERATION_FILE, folder,
+		               folder[0] == '\0' || folder[strlen(folder) - 1] == '/' ? "" : "/");
+	if (len < 0 || len >= PATH_MAX)
+		path[0] = '\0';
+}
+
+static bool start_moderation(const struct broker_config *config, const struct decision *d)
+{
+	const struct options *o = live_options();
+	bool any = o->moderators[0] != '\0' || o->token_role_claim[0] != '\0';
+	char path[PATH_MAX];
+
+	moderators_start(o, d->logins);
+	if (o->moderators[0] != '\0' && !d->logins) {
+		log_line(MOSQ_LOG_ERR, "plugin_opt_moderators: nobody proves an address to this broker, so anybody "
+		                       "could be a moderator: "
+		                       "plugin_opt_auth token or broker, or a password_file");
+		return false;
+	}
+	find_moderation_file(config, path);
+	if (any && path[0] == '\0')
+		log_line(
+		    MOSQ_LOG_WARNING,
+		    "bans and mutes end with this broker: they are kept in plugin_opt_moderation_file, beside the "
+		    "history, or with `persistence true` beside the broker's database");
+	return moderation_store_start(path);
+}
+
+static bool start_metrics(const struct host *host, const struct broker_config *config)
+{
+	if (node_metrics_start(live_options(), host->version, config->sys_interval_s))
+		return true;
+	log_line(MOSQ_LOG_ERR, "out of memory");
+	return false;
+}
+
 /* What has been started must be stopped by the caller. */
-static bool start_parts(const struct host *host, const struct decision *d)
+static bool start_parts(const struct host *host, const struct broker_config *config, const struct decision *d)
 {
 	const struct options *o = live_options();
 
@@ -257,11 +323,12 @@ static bool start_parts(const struct host *host, const struct decision *d)
 	users_limit(o->rate_messages);
 	notices_start(o);
 	sync_start(o);
+	events_start(o);
 	messages_start(o, host->frees_replaced);
 	acl_start(o, d->defer, d->defer_control);
 	if (!tokens_start(o))
 		return false;
-	if (!auth_start(o, d->admit_others, d->logins)) {
+	if (!auth_start(o, d->admit_others, d->proofs)) {
 		log_line(MOSQ_LOG_ERR, "the system gives no random numbers");
 		return false;
 	}
@@ -271,7 +338,7 @@ static bool start_parts(const struct host *host, const struct decision *d)
 		         "libmosquitto.so.1, which also has it, was not found: install libmosquitto");
 		return false;
 	}
-	if (!history_start(o))
+	if (!history_start(o) || !start_moderation(config, d))
 		return false;
 	acks_start(o->history_file[0] != '\0' && o->history_sync);
 	log_start(host, d);
@@ -305,12 +372,13 @@ bool start_all(const struct mosquitto_opt *options, int count)
 		log_fault(&fault, config, MOSQ_LOG_ERR);
 		goto out;
 	}
+	log_use_json(live_options()->log_json);
 	ok = check_host(host) && check_config(config, live_options()) && find_web_root(host->plugin_path, config);
 	if (!ok)
 		goto out;
 	d = decide(live_options(), config);
 	state.started = true;
-	ok = start_key(config) && start_parts(host, &d);
+	ok = start_metrics(host, config) && start_key(config) && start_parts(host, config, &d);
 	if (!ok)
 		stop_all();
 out:
@@ -349,9 +417,15 @@ void stop_all(void)
 	tokens_stop();
 	acl_stop();
 	messages_stop();
+	moderation_store_stop();
+	moderation_stop();
+	audit_stop();
+	kicks_stop();
+	deletions_stop();
 	acks_stop();
 	history_stop();
 	sync_stop();
+	events_stop();
 	notices_stop();
 	inflight_stop();
 	typing_stop();
@@ -363,8 +437,10 @@ void stop_all(void)
 	seen_stop();
 	relay_stop();
 	peers_stop();
+	moderators_stop();
 	presence_stop();
 	farewells_stop();
+	node_metrics_stop();
 	live_options_stop();
 	counters_stop();
 	log_stop();

@@ -10,18 +10,23 @@
 #include "common/topic.h"
 #include "common/ulid.h"
 #include "compat.h"
+#include "control.h"
 #include "history.h"
 #include "log.h"
+#include "moderation.h"
+#include "node_metrics.h"
 #include "notices.h"
 #include "options.h"
 #include "presence.h"
 #include "renewal.h"
 #include "schema.h"
+#include "text_buffer.h"
 #include "tokens.h"
 
 #include <inttypes.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define QUESTION_MAX (64 + SCHEMA_PAYLOAD_MAX) /* bytes */
@@ -39,6 +44,7 @@ struct question {
 static struct {
 	const struct options *options;
 	char page[ROSTER_PUBLISH_MAX];
+	char metrics[HEAD_MAX + METRICS_TEXT_MAX];
 } state;
 
 void sync_start(const struct options *options)
@@ -121,6 +127,34 @@ static void answer_token(const struct question *q)
 		renewal_on_frame(q->ed->client, client, q->rest, q->rest_len);
 }
 
+/* A session's frame {"type":"command",...}, the same. */
+static void answer_command(const struct question *q)
+{
+	const struct client *client = clients_find(q->ed->client);
+
+	if (client && client->kind == CLIENT_SESSION)
+		control_on_frame(client, q->rest, q->rest_len);
+}
+
+/* The names of closed rooms, for a bridge's own connection. */
+static void answer_closed(const struct question *q)
+{
+	struct text_buffer text = text_buffer_new(MODERATION_MAX * (ROOM_MAX + 1) + ANSWER_MAX);
+	const struct sanction *s;
+
+	text_puts(&text, "closed ");
+	text_puts(&text, q->token);
+	for (s = moderation_next(SANCTION_ROOM, NULL); s; s = moderation_next(SANCTION_ROOM, s)) {
+		text_puts(&text, " ");
+		text_puts(&text, s->room);
+	}
+	if (!text.failed)
+		answer(q, text.at, text.len);
+	else
+		log_limited(LOG_CAUSE_MEMORY, MOSQ_LOG_ERR, "out of memory: a bridge gets no answer");
+	text_buffer_free(&text);
+}
+
 static bool word_is(const char *word, size_t len, const char *text, size_t text_len)
 {
 	return len == text_len && memcmp(word, text, len) == 0;
@@ -151,16 +185,58 @@ static void answer_may(const struct question *q)
 	answer(q, text, (size_t)snprintf(text, sizeof(text), "may %s %s", q->token, word));
 }
 
+static void answer_echo(const struct question *q)
+{
+	char text[ANSWER_MAX];
+
+	answer(q, text, (size_t)snprintf(text, sizeof(text), "echo %s", q->token));
+}
+
+/* "<process id>\n<lines>". What a report lacks is missing in the sums alone. */
+static void take_report(const struct question *q)
+{
+	const char *id = mosquitto_client_id(q->ed->client);
+	const char *end = memchr(q->rest, '\n', q->rest_len);
+	size_t head = end ? (size_t)(end - q->rest) + 1 : 0;
+	char number[NUMBER_MAX + 1] = "";
+
+	if (head > 0 && head <= sizeof(number))
+		memcpy(number, q->rest, head - 1);
+	if (node_metrics_report(strtoul(id + strlen(BRIDGE_CLIENT_PREFIX), NULL, 10), strtoul(number, NULL, 10),
+	                        q->rest + head, q->rest_len - head))
+		return;
+	log_limited(LOG_CAUSE_QUESTION, MOSQ_LOG_ERR, "a bridge reports what this plugin does not know");
+}
+
+static void answer_report(const struct question *q)
+{
+	char text[ANSWER_MAX];
+
+	take_report(q);
+	answer(q, text, (size_t)snprintf(text, sizeof(text), "report %s", q->token));
+}
+
+static void answer_metrics(const struct question *q)
+{
+	int head = snprintf(state.metrics, HEAD_MAX, "metrics %s\n", q->token);
+	size_t len;
+
+	take_report(q);
+	len = node_metrics_text(state.metrics + head, sizeof(state.metrics) - (size_t)head);
+	answer(q, state.metrics, (size_t)head + len);
+}
+
 static const struct {
 	const char *verb;
 	bool for_bridges; /* for their own connections alone */
 	bool has_rest;
 	void (*answer)(const struct question *q);
 } verbs[] = {
-    {"position", false, false, answer_position},
-    {"roster", true, false, answer_roster},
-    {"token", false, true, answer_token},
-    {"may", true, true, answer_may},
+    {"position", false, false, answer_position}, {"roster", true, false, answer_roster},
+    {"token", false, true, answer_token},        {"may", true, true, answer_may},
+    {"echo", true, false, answer_echo},          {"report", true, true, answer_report},
+    {"metrics", true, true, answer_metrics},     {"closed", true, false, answer_closed},
+    {"command", false, true, answer_command},
 };
 
 void sync_close(const struct client *session, unsigned code, const char *reason)

@@ -2,7 +2,7 @@
  * sync.h - what bridges and their sessions ask of the plugin, on <root>/sync.
  *
  * A question is a line of text, "<verb> <token>", the token 1 to 20 digits of the asker's choice that the
- * answer repeats. The answer goes to a session's own notices topic, or to <root>/bridges/<client id> for a
+ * answer repeats. The answer goes to where a session has its notices, or to <root>/bridges/<client id> for a
  * bridge's own connection, behind everything that the broker has already queued for the asker. It is text and
  * never begins with '{', by which a bridge tells it from what is meant for people.
  *
@@ -10,6 +10,14 @@
  *                      taken; "0 -" when there is none
  *   roster <token>     everybody who is announced as online, in pages (common/roster.h); only for a
  *                      bridge's own connection, which is told every change after that on <root>/bridges/all
+ *   may, token         see there
+ *   echo <token>       "echo <token>": the way there and back is open
+ *   report <token> <process id>\n<lines>    what a bridge has counted (common/metrics.h); "report <token>"
+ *   metrics <token> <process id>\n<lines>   the same, and "metrics <token>\n<text>": what the whole node has
+ *                      counted, as Prometheus text; nothing behind the token when there are no metrics
+ *   closed <token>     "closed <token> <room> <room>...": those that moderators have closed; changes are told
+ * on <root>/bridges/all (events.h) command <token> <frame>   a frame of that session's client, as it came;
+ * the answer is a notice (control.h)
  */
 #ifndef CHAT_SYNC_H
 #define CHAT_SYNC_H

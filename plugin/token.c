@@ -236,6 +236,22 @@ static enum token_fault check_address(const struct json_object *claims, const ch
 	return TOKEN_GOOD;
 }
 
+/* A role of another kind than text is nobody's: it gives nothing, and the token stays a good one. */
+static bool has_role(const struct json_object *claims, const char *name, const char *role)
+{
+	const struct json_member *m = name ? json_object_get(claims, name) : NULL;
+	struct json_reader reader;
+	struct json_member one;
+	bool has = false;
+
+	if (!m || m->type != JSON_ARRAY)
+		return m && json_member_is(m, role);
+	json_array_start(&reader, m->value, m->value_len);
+	while (json_array_next(&reader, &one) == JSON_MEMBER)
+		has = has || json_member_is(&one, role);
+	return has;
+}
+
 static enum token_fault check_claims(const struct json_object *claims, const struct token_rules *rules,
                                      int64_t now_s, struct token *out)
 {
@@ -247,6 +263,7 @@ static enum token_fault check_claims(const struct json_object *claims, const str
 		fault = check_audience(claims, rules->audience);
 	if (!fault)
 		fault = check_address(claims, rules->email_claim ? rules->email_claim : TOKEN_EMAIL, &out->who);
+	out->moderator = has_role(claims, rules->role_claim, TOKEN_MODERATOR);
 	return fault;
 }
 

@@ -14,11 +14,13 @@
 #include "common/identity.h"
 #include "token_keys.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#define TOKEN_MAX 8192      /* bytes of a token */
-#define TOKEN_LEEWAY_S 30   /* by how much clocks may differ */
+#define TOKEN_MAX 8192    /* bytes of a token */
+#define TOKEN_LEEWAY_S 30 /* by how much clocks may differ */
+#define TOKEN_MODERATOR "moderator"
 #define TOKEN_EMAIL "email" /* the claim that says who, where the rules name no other */
 
 /* Why a token is refused. The first fault in the order of the checks is the one that is named. */
@@ -46,13 +48,14 @@ struct token_rules {
 	const char *audience;    /* aud must be this or hold it; NULL: a token with an aud is refused, for it is
 	                            somebody else's */
 	const char *email_claim; /* the claim that holds the address; NULL: TOKEN_EMAIL */
+	const char *role_claim;  /* the claim that holds a role, or an array of them; NULL: none is looked at */
 };
 
 /* What a good token says. */
 struct token {
 	struct identity who; /* normalised */
 	int64_t expires_s;   /* exp, in seconds since 1970 and rounded down; it is good for TOKEN_LEEWAY_S more */
-	                     /* (a place for more claims, e.g. roles) */
+	bool moderator;      /* TOKEN_MODERATOR is the role, or among them */
 };
 
 /* TOKEN_GOOD and *out filled when the len bytes at text are a good token at the time now_s (seconds since

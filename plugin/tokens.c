@@ -36,6 +36,7 @@ static struct {
 	/* In force; of one reading, so that no rules go with keys that they were not written for. */
 	struct token_keys *keys; /* NULL: none */
 	char issuer[TOKEN_TEXT_MAX + 1], audience[TOKEN_TEXT_MAX + 1], email_claim[TOKEN_TEXT_MAX + 1];
+	char role_claim[TOKEN_TEXT_MAX + 1];
 	uint64_t ticked_ms;
 } state;
 
@@ -108,6 +109,7 @@ static bool take_over(void)
 	memcpy(state.issuer, o->token_issuer, sizeof(state.issuer));
 	memcpy(state.audience, o->token_audience, sizeof(state.audience));
 	memcpy(state.email_claim, o->token_email_claim, sizeof(state.email_claim));
+	memcpy(state.role_claim, o->token_role_claim, sizeof(state.role_claim));
 	return true;
 }
 
@@ -158,7 +160,8 @@ static void refuse(enum log_cause cause, const char *why, const char *from)
 
 enum token_fault tokens_verify(const char *text, size_t len, const char *from, struct token *out)
 {
-	struct token_rules rules = {or_null(state.issuer), or_null(state.audience), or_null(state.email_claim)};
+	struct token_rules rules = {or_null(state.issuer), or_null(state.audience), or_null(state.email_claim),
+	                            or_null(state.role_claim)};
 	enum token_fault fault = TOKEN_MALFORMED;
 
 	if (state.keys && text && len > 0)

@@ -22,8 +22,9 @@ struct user {
 	uint64_t counted_ms;      /* when the bucket was last brought up to date */
 	uint64_t bucket;          /* thousandths of a message, at most burst * TOKEN */
 	uint32_t live;
-	uint32_t far;        /* of these at other nodes */
-	struct identity who; /* its text is the key */
+	uint32_t far;               /* of these at other nodes */
+	const struct identity *who; /* its text is the key */
+	unsigned char who_room[];
 };
 
 static struct {
@@ -70,12 +71,12 @@ static struct user *find_or_add(const struct identity *who)
 
 	if (user)
 		return user;
-	user = calloc(1, sizeof(*user));
+	user = calloc(1, sizeof(*user) + identity_size(who));
 	if (!user)
 		return NULL;
-	user->who = *who;
+	user->who = identity_put(user->who_room, who);
 	user->bucket = full_bucket();
-	if (!table_add(&state.all, user, user->who.text, user->who.len)) {
+	if (!table_add(&state.all, user, user->who->text, user->who->len)) {
 		free(user);
 		return NULL;
 	}
@@ -127,7 +128,7 @@ const struct user *users_next_here(const struct user *after)
 
 const struct identity *users_identity(const struct user *user)
 {
-	return &user->who;
+	return user->who;
 }
 
 bool users_online(const struct identity *who)
@@ -159,7 +160,7 @@ static void leave(struct user *user)
 	user->live--;
 	if (user->live > 0)
 		return;
-	presence_left(&user->who);
+	presence_left(user->who);
 	DL_APPEND(state.idle, user);
 	fill(user, clock_monotonic_ms());
 	/* Who has not sent much is of no use now; others wait for users_tidy. */
@@ -170,7 +171,7 @@ static void leave(struct user *user)
 void users_leave(struct user *user)
 {
 	if (user->live - user->far == 1)
-		nodes_left(&user->who);
+		nodes_left(user->who);
 	leave(user);
 }
 

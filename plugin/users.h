@@ -35,6 +35,7 @@ void users_leave_far(struct user *user);
 
 /* Those with a live client at this node: NULL for the first, then the last answer. */
 const struct user *users_next_here(const struct user *after);
+/* Good as long as the user has a live client. */
 const struct identity *users_identity(const struct user *user);
 
 /* True when the identity has a live client, at whichever node. */

@@ -55,11 +55,11 @@ missing_of() {
 #
 # (The group node is there when npm is on PATH, wherever from.)
 #
-# Debian's mosquitto package starts a broker on port 1883, now and at each boot. Who asks for a chat server in a
-# build folder has not asked for that, so: if the package is not there yet, its service is neither started nor
-# enabled. If it is there, it is somebody's and stays exactly as it is, running or not.
+# Debian's mosquitto package starts a broker on port 1883, now and at each boot, and nginx a web server on port 80. Who
+# asks for a chat server in a build folder has not asked for that, so: if the package is not there yet, its service is
+# neither started nor enabled. If it is there, it is somebody's and stays exactly as it is, running or not.
 install_missing() {
-	local missing
+	local missing name new_services=()
 	command -v dpkg-query >/dev/null || die "this is not Debian; the packages it needs are listed in scripts/packages"
 	mapfile -t missing < <(missing_of "$@")
 	[ ${#missing[@]} -gt 0 ] || return 0
@@ -71,13 +71,14 @@ install_missing() {
 		rubbish=("$log")
 		trap 'as_root rm -f "${rubbish[@]}"' EXIT
 		trap 'exit 130' INT TERM HUP
-		case " ${missing[*]} " in
-		*" mosquitto "*) new_broker=yes ;;
-		*) new_broker=no ;;
-		esac
-		if [ $new_broker = yes ] && [ ! -e $policy ]; then
+		for name in mosquitto nginx; do
+			case " ${missing[*]} " in
+			*" $name "*) new_services+=("$name") ;;
+			esac
+		done
+		if [ ${#new_services[@]} -gt 0 ] && [ ! -e $policy ]; then
 			rubbish+=("$policy")
-			refuse_mosquitto_service $$ | as_root tee $policy >/dev/null
+			refuse_services $$ "${new_services[@]}" | as_root tee $policy >/dev/null
 			as_root chmod 755 $policy
 		fi
 		as_root apt-get -q -o DPkg::Lock::Timeout=300 update >"$log" 2>&1 ||
@@ -88,24 +89,30 @@ install_missing() {
 			tail -n 40 "$log" >&2
 			die "could not install: ${missing[*]}"
 		}
-		if [ $new_broker = yes ] && command -v systemctl >/dev/null; then
-			as_root systemctl --quiet disable mosquitto.service >/dev/null 2>&1
-			say "Debian's mosquitto service came along; it is not enabled (systemctl enable --now mosquitto does that)"
-		fi
+		for name in "${new_services[@]}"; do
+			command -v systemctl >/dev/null || break
+			as_root systemctl --quiet disable "$name.service" >/dev/null 2>&1
+			say "Debian's $name service came along; it is not enabled (systemctl enable --now $name does that)"
+		done
 		exit 0
 	)
 }
 
-# A policy-rc.d(8) that says no to mosquitto's service alone, and only while process $1 lives, should that be
-# killed before it takes the file away again.
-refuse_mosquitto_service() {
+# refuse_services PROCESS NAME...: a policy-rc.d(8) that says no to these services alone, and only while that process
+# lives, should it be killed before it takes the file away again.
+refuse_services() {
+	local process=$1 name refused=
+	shift
+	for name; do
+		refused+="${refused:+ | }$name | $name.service"
+	done
 	cat <<-END
 		#!/bin/sh
 		# Made by mosquitto-chat for the time of one apt-get run; may be removed.
-		kill -0 $1 2>/dev/null || exit 0
+		kill -0 $process 2>/dev/null || exit 0
 		for word; do
 			case \$word in
-			mosquitto | mosquitto.service) exit 101 ;;
+			$refused) exit 101 ;;
 			esac
 		done
 		exit 0
@@ -123,66 +130,26 @@ configure_and_build() {
 	cmake "${fresh[@]}" -S "$root_dir" -B "$folder" "$@" && cmake --build "$folder" --parallel "$(nproc)"
 }
 
-# node_modules FOLDER: what tests take from npm, in FOLDER/node_modules, exactly as tests/node/package-lock.json says.
+# node_modules FOLDER [FROM]: what tests take from npm, in FOLDER/node_modules, exactly as FROM/package-lock.json says
+# (tests/node of the checkout).
 node_modules() {
-	local folder=$1 file stale=no
+	local folder=$1 from=${2:-$root_dir/tests/node} file stale=no
 	mkdir -p "$folder"
 	for file in package.json package-lock.json; do
-		cmp -s "$root_dir/tests/node/$file" "$folder/installed/$file" || stale=yes
+		cmp -s "$from/$file" "$folder/installed/$file" || stale=yes
 	done
 	[ $stale = yes ] || return 0
 	rm -rf "$folder/installed"
-	cp "$root_dir"/tests/node/package.json "$root_dir"/tests/node/package-lock.json "$folder/"
+	cp "$from/package.json" "$from/package-lock.json" "$folder/"
 	npm ci --prefix "$folder" --no-audit --no-fund --ignore-scripts --loglevel=error || return
 	mkdir "$folder/installed"
 	cp "$folder"/package.json "$folder"/package-lock.json "$folder/installed/"
 }
 
-# debian_mirror: where this machine's apt has Debian's main archive from.
-debian_mirror() {
-	local uri
-	# shellcheck disable=SC2016
-	uri=$(apt-get indextargets --format '$(ORIGIN)|$(LABEL)|$(COMPONENT)|$(REPO_URI)' 'Created-By: Packages' |
-		awk -F '|' '$1 == "Debian" && $2 == "Debian" && $3 == "main" { print $4; exit }')
-	[ -n "$uri" ] || die "apt knows no Debian archive (apt-get update?); name one in CHAT_MATRIX_MIRROR"
-	printf '%s\n' "$uri"
-}
-
-# make_root RELEASE ROOT: a minimal Debian, complete or not there at all. Its log is ROOT.log. The archive is the one of
-# CHAT_MATRIX_MIRROR, else apt's.
-make_root() {
-	local release=$1 root=$2 script=/usr/share/debootstrap/scripts/$1 archive
-	archive=${CHAT_MATRIX_MIRROR:-$(debian_mirror)} || return 1
-	# A release younger than this machine's debootstrap is installed like its parent.
-	[ -e "$script" ] || script=/usr/share/debootstrap/scripts/sid
-	rm -rf "$root.partial"
-	mkdir -p "${root%/*}"
-	if ! debootstrap --variant=minbase "$release" "$root.partial" "$archive" "$script" >"$root.log" 2>&1; then
-		tail -n 20 "$root.log"
-		rm -rf "$root.partial"
-		return 1
-	fi
-	mv "$root.partial" "$root"
-}
-
-# settle_root ROOT: apt there as on this machine, and no package starts a service.
-settle_root() {
-	local root=$1 file
-	for file in /etc/apt/apt.conf /etc/apt/apt.conf.d/*; do
-		if [ -f "$file" ] && grep -qi proxy "$file"; then
-			cp "$file" "$root/etc/apt/apt.conf.d/" || return 1
-		fi
-	done
-	# The lists of testing expire within days, and a mirror that lags is good enough here. Signatures are checked.
-	echo 'Acquire::Check-Valid-Until "false";' >"$root/etc/apt/apt.conf.d/90mosquitto-chat" || return 1
-	printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d" || return 1
-	chmod 755 "$root/usr/sbin/policy-rc.d" || return 1
-}
-
 # sources: our C files, one a line.
 sources() {
 	(
-		cd "$root_dir" && find "$PWD"/common "$PWD"/plugin "$PWD"/bridge "$PWD"/tests "$PWD"/bench \
+		cd "$root_dir" && find "$PWD"/common "$PWD"/plugin "$PWD"/bridge "$PWD"/ctrl "$PWD"/tests "$PWD"/bench \
 			-name '*.[ch]' -not -path '*/build*' | sort
 	)
 }

@@ -10,9 +10,18 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "integration")]
 
 from conversation import SECTIONS, Client  # noqa: E402  the path comes first
+from harness import selection, valgrind  # noqa: E402
 from harness.broker import MOSQUITTO, PLUGIN, Broker  # noqa: E402
 
 SHOWN = 20000  # characters of the log in the report of a failure
+
+
+def pytest_addoption(parser):
+    selection.add_option(parser)
+
+
+def pytest_collection_modifyitems(config, items):
+    selection.keep_few(config, items)
 
 
 def pytest_sessionstart(session):
@@ -22,12 +31,14 @@ def pytest_sessionstart(session):
 
 
 @pytest.fixture(scope="session")
-def server():
+def server(request):
     """Messages as long as the bounds allow, so that as much as possible of what is sent comes back. No pings of its own."""
     broker = Broker(options={"max_message_chars": "65000", "max_frame_bytes": "256k", "ping_interval": "1h"})
     broker.start()
     yield broker
     problems = broker.finish()
+    # the session ends with its last test's teardown, whose report is made after this
+    request.session.items[-1].user_properties += valgrind.properties(broker)
     if problems:
         pytest.fail("\n".join(problems[:20]), pytrace=False)
 
@@ -73,6 +84,7 @@ def pytest_runtest_makereport(item, call):
 
 
 def pytest_terminal_summary(terminalreporter):
+    valgrind.summary(terminalreporter)
     sums = {}
     for outcome in ("passed", "failed", "error", "skipped"):
         for report in terminalreporter.stats.get(outcome, []):

@@ -11,14 +11,12 @@ import os
 import shlex
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
 
 from harness.dialogue import TIMEOUT, wait_for
-from harness.paho import Paho
-from harness.websocket import Ws, read_answer
+from harness.server import Server
 
 BUILDAH = shlex.split(os.environ.get("CHAT_BUILDAH", "buildah"))
 OTHER_ADDRESS = "192.0.2.1"  # one more of this network, as a container has besides 127.0.0.1
@@ -61,17 +59,12 @@ class Image:
         self.config = json.loads(buildah("inspect", "--type", "image", name))["Docker"]["config"]
 
 
-class Container:
+class Container(Server):
     """A container that runs, until stop() or finish().
 
     user, command: instead of the image's. read_only: nothing but volumes can be written. tmpfs: {folder: options}.
     volumes: {folder: path} as named volumes: new ones begin with what the image has there. What the image declares
-    and nobody names gets a new one. binds: {path in the container: path outside}, as they are.
-    Clients of tests/integration take it for their broker."""
-
-    root, room = "chat", "general"
-    mqtt_port, ws_port = 1883, 8000
-    tls = None
+    and nobody names gets a new one. binds: {path in the container: path outside}, as they are."""
 
     def __init__(self, image, user=None, command=None, read_only=False, tmpfs=None, volumes=None, binds=None):
         self.image = image
@@ -175,26 +168,10 @@ class Container:
         return code, time.monotonic() - began
 
     def finish(self):
-        for client in self.clients:
-            with contextlib.suppress(Exception):
-                client.close()
+        self.close_clients()
         # Not through unshare: what it asked of the kernel ends where its child takes up another user.
         if self.process.poll() is None:
             os.kill(self.pid or self.process.pid, signal.SIGKILL)
         self.process.wait()
         buildah("rm", self.container)
         shutil.rmtree(self.folder)
-
-    # who talks to it
-
-    def ws(self, address, **query):
-        """A session that is in its rooms."""
-        return Ws(self, address, **query).sync()
-
-    def mqtt(self, user):
-        return Paho(self, user)
-
-    def http(self, path, address="127.0.0.1"):
-        with socket.create_connection((address, self.ws_port), TIMEOUT) as sock:
-            sock.sendall(b"GET %s HTTP/1.1\r\nHost: %s\r\n\r\n" % (path.encode(), address.encode()))
-            return read_answer(sock)

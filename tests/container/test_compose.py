@@ -5,7 +5,7 @@ import re
 
 import yaml
 
-from test_image import REPO, read, talk, wait_page
+from test_image import REPO, read
 
 TEXT = read("docker-compose.yml")
 # What Compose knows, as far as it is used here: a misspelt name is refused by nobody else.
@@ -55,6 +55,6 @@ def test_runs_as_it_says(containers, tmp_path):
         "volumes": {target: str(tmp_path / name) for name, target in (entry.split(":") for entry in service["volumes"])},
     }
     first = containers(**arguments)
-    said = talk(first)
+    said = first.talk()
     assert first.stop()[0] == 0
-    wait_page(containers(**arguments), said)
+    containers(**arguments).wait_page(said)

@@ -10,38 +10,17 @@ import pytest
 
 from engine import OTHER_ADDRESS, buildah
 from harness.dialogue import TIMEOUT, wait_for
+from harness.server import A, B
 from harness.tls import Certificate
 
 REPO = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 CONFIGS = sorted(name for name in os.listdir(os.path.join(REPO, "config")) if name.endswith(".conf"))
-A, B = "alice@example.com", "bob@example.com"
 SOCKETS = {"/run/mosquitto": "mode=1777"}
 
 
 def read(*path):
     with open(os.path.join(REPO, *path)) as f:
         return f.read()
-
-
-def talk(chat):
-    """A session and an MQTT client hear each other; the two messages."""
-    alice, bob = chat.ws(A), chat.mqtt(B).read_room()
-    alice.send({"message": "from the browser"})
-    first = bob.expect_message("from the browser", A)
-    bob.send({"message": "from MQTT"})
-    return [first, alice.expect_message("from MQTT", B)]
-
-
-def page(chat):
-    """The newest messages of the room."""
-    answer = chat.http("/rooms/general/messages")
-    assert answer.status == 200, answer
-    return [(message["id"], message["message"]) for message in answer.json["messages"]]
-
-
-def wait_page(chat, messages):
-    wanted = [(message["id"], message["message"]) for message in messages]
-    wait_for(lambda: page(chat) == wanted, lambda: "%r in history, not %r" % (wanted, page(chat)))
 
 
 def own(folder, listener="/run/mosquitto/chat.sock", log="stderr", port=8000, more=""):
@@ -102,7 +81,7 @@ def test_what_is_in_it(image):
 
 def test_healthy_and_heard_from_outside(chat):
     assert chat.health().stdout == "HTTP/1.1 200 OK\n"
-    talk(chat)
+    chat.talk()
     answer = chat.http("/health", OTHER_ADDRESS)
     assert (answer.status, answer.json) == (200, {"status": "ok"})
     publish = ["mosquitto_pub", "-h", OTHER_ADDRESS, "-t", "chat/rooms/general/send", "-m", '{"message":"hi"}', "-u", B]
@@ -147,11 +126,11 @@ def test_health_of_a_port_that_speaks_tls(containers, tmp_path):
     chat.tls = certificate
     wait_for(lambda: chat.execute("/usr/libexec/mosquitto/chat-health", "8000", "400").returncode == 0, chat.log)
     assert chat.health().returncode != 0
-    talk(chat)
+    chat.talk()
     certificate.renew()
     os.kill(chat.pid, signal.SIGHUP)
     wait_for(lambda: ssl.get_server_certificate(("127.0.0.1", chat.ws_port)).split() == read(certificate.cert).split(), chat.log)
-    talk(chat)
+    chat.talk()
 
 
 def test_the_page(chat):
@@ -183,24 +162,24 @@ def test_sigterm_ends_it_in_order(chat):
 def test_history_survives_a_new_container(containers, tmp_path):
     volume = str(tmp_path / "data")
     first = containers(volumes={"/mosquitto/data": volume})
-    said = talk(first)
+    said = first.talk()
     first.stop()
     assert {"chat.db", "chat-device.key", "mosquitto.db"} <= set(os.listdir(volume))
     second = containers(volumes={"/mosquitto/data": volume})
-    wait_page(second, said)
+    second.wait_page(said)
 
 
 def test_read_only(containers):
     chat = containers(read_only=True, tmpfs=SOCKETS)
     assert chat.execute("touch", "/mosquitto/config/x").stdout.rstrip().endswith("Read-only file system")
-    wait_page(chat, talk(chat))
+    chat.wait_page(chat.talk())
     assert chat.stop()[0] == 0
 
 
 def test_another_user_in_group_0(containers):
     """docker run --user 4711, and platforms that draw a number for each project."""
     chat = containers(user="4711")
-    wait_page(chat, talk(chat))
+    chat.wait_page(chat.talk())
     assert {status["Uid"].split()[0] for status in chat.processes().values()} == {"4711"}
 
 
@@ -209,7 +188,7 @@ def test_another_user_and_group_with_folders_of_its_own(containers, tmp_path):
     folder.mkdir()
     os.chown(folder, 4711, 4712)
     chat = containers(user="4711:4712", tmpfs=SOCKETS, binds={"/mosquitto/data": str(folder)})
-    wait_page(chat, talk(chat))
+    chat.wait_page(chat.talk())
 
 
 def test_a_folder_that_it_may_not_write(containers, tmp_path):
@@ -232,7 +211,7 @@ def test_a_configuration_of_ones_own(containers, tmp_path):
 @pytest.mark.parametrize("config", CONFIGS)
 def test_every_configuration_that_ships(containers, config):
     chat = containers(command=["mosquitto", "-c", "/mosquitto/config/" + config])
-    wait_page(chat, talk(chat))
+    chat.wait_page(chat.talk())
     assert re.search(r"WebSocket on 0\.0\.0\.0 port 8000", chat.log())
     code, _ = chat.stop()
     assert code == 0, chat.log()

@@ -11,8 +11,9 @@ static void check(const struct identity *id)
 	char level[TOPIC_LEVEL_MAX + 1];
 	MUST(id->len > 2 && id->text[id->len] == '\0' && strlen(id->text) == id->len);
 	MUST(identity_parse(id->text, id->len, &again) && identity_equal(id, &again));
-	size_t n = topic_level_encode(id->text, id->len, level, sizeof level);
-	MUST(n >= id->len && strcspn(level, "/+#") >= n);
+	size_t n = topic_level_encode(id->text, id->len, level, sizeof level - 1);
+	level[n] = '\0';
+	MUST(n >= id->len && strcspn(level, "/+#") == n);
 	MUST(topic_level_equals(level, n, id->text, id->len));
 	MUST(topic_level_identity(level, n, &back) && identity_equal(id, &back));
 	MUST(topic_level_identity_lenient(level, n, &back) && identity_equal(id, &back));

@@ -13,6 +13,7 @@
 #include "plugin/clients.h"
 #include "plugin/compat.h"
 #include "plugin/inflight.h"
+#include "plugin/moderators.h"
 #include "plugin/notices.h"
 #include "plugin/options.h"
 #include "plugin/presence.h"
@@ -180,6 +181,13 @@ static void check_object(const char *text, size_t n)
 	MUST(status == JSON_END);
 }
 
+int mosquitto_kick_client_by_username(const char *name, bool with_will)
+{
+	(void)name;
+	MUST(with_will);
+	return MOSQ_ERR_SUCCESS;
+}
+
 int mosquitto_kick_client_by_clientid(const char *id, bool with_will)
 {
 	(void)id;
@@ -204,6 +212,11 @@ int mosquitto_broker_publish(const char *clientid, const char *topic, int payloa
 	case TOPIC_ROOM_TYPING:
 		MUST(room_name_valid(t.name, t.name_len));
 		check_object(payload, (size_t)payloadlen);
+		break;
+	case TOPIC_BRIDGE: /* a session's notices */
+		MUST(topic_level_equals(t.name, t.name_len, author->id, strlen(author->id)));
+		if (memcmp(payload, "position ", 9) != 0)
+			check_object(payload, (size_t)payloadlen);
 		break;
 	case TOPIC_NOTICES:
 		MUST(topic_level_equals(t.name, t.name_len, author->user_name, strlen(author->user_name)));
@@ -330,6 +343,7 @@ static void start(uint8_t how)
 	notices_start(&options);
 	acks_start(false);
 	sync_start(&options);
+	moderators_start(&options, true);
 	messages_start(&options, (how & 2) != 0);
 	properties_start((how & 2) != 0);
 	for (size_t i = 0; i < CLIENTS; i++) {

@@ -121,7 +121,9 @@ static void ask_in_a_frame(const char *text, size_t n)
 		return; /* never called with it */
 	session.bridge = &bridge;
 	session.who = &who;
-	MUST(identity_parse("alice@x.org", 11, &who.identity));
+	static struct identity alice;
+	MUST(identity_parse("alice@x.org", 11, &alice));
+	who.identity = &alice;
 	session_history_frame(&session, text, n, NULL, 0);
 	MUST(errors + submitted == 1);
 	if (submitted == 0)

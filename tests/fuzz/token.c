@@ -61,10 +61,10 @@ static char *sign(const uint8_t *text, size_t n, size_t *len)
 
 static void check_token(const char *text, size_t n)
 {
-	static const struct token_rules rules[] = {{NULL, NULL, NULL},
-	                                           {"https://issuer.example", NULL, NULL},
-	                                           {NULL, "chat", NULL},
-	                                           {NULL, NULL, "sub"}};
+	static const struct token_rules rules[] = {{.issuer = NULL},
+	                                           {.issuer = "https://issuer.example"},
+	                                           {.audience = "chat"},
+	                                           {.email_claim = "sub", .role_claim = "sub"}};
 	static struct token_keys *keys; /* of all calls */
 	const char *why;
 	if (keys == NULL)

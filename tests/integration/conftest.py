@@ -5,9 +5,18 @@ import os
 
 import pytest
 
+from harness import selection, valgrind
 from harness.broker import MOSQUITTO, PLUGIN, Broker
 
 SHOWN = 60000  # characters of a log in the report of a failure
+
+
+def pytest_addoption(parser):
+    selection.add_option(parser)
+
+
+def pytest_collection_modifyitems(config, items):
+    selection.keep_few(config, items)
 
 
 def pytest_sessionstart(session):
@@ -33,6 +42,7 @@ def brokers(request):
     problems = []
     for one in made:
         problems += one.finish()
+        request.node.user_properties += valgrind.properties(one)
     faulthandler.cancel_dump_traceback_later()
     if problems:
         pytest.fail("\n".join(problems[:20]), pytrace=False)
@@ -62,3 +72,7 @@ def pytest_runtest_makereport(item, call):
         except OSError:
             log = getattr(one, "tail", "")
         report.sections.append(("broker log", log[-SHOWN:]))
+
+
+def pytest_terminal_summary(terminalreporter):
+    valgrind.summary(terminalreporter)

@@ -11,15 +11,17 @@ from harness.broker import BUILD, REPO, SANITIZE
 
 
 def sections():
-    """The first cells of the tables, by heading; the tables of npm's come last, under its own name."""
+    """The first cells of the tables, by heading; the tables of npm's come last, under names of their own."""
     found, heading = {}, ""
     with open(os.path.join(REPO, "docs", "dependencies.md")) as f:
         for line in f:
             if line.startswith("## "):
                 heading = line[3:].strip()
             elif line.startswith("From npm"):
-                heading = "npm"
-            elif match := re.match(r"\| ([a-z0-9.+-]+) \|", line):
+                heading = "npm, tests"
+            elif line.startswith("To compare with"):
+                heading = "npm, peers"
+            elif match := re.match(r"\| ([a-z0-9@/.+-]+) \|", line):
                 if match.group(1) != "package":
                     found.setdefault(heading, []).append(match.group(1))
                     cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
@@ -37,8 +39,10 @@ def test_every_package_is_in_the_list():
     there = sections()
     assert set(there["To build"]) == packages({"build"})
     assert set(there["To build"]) | set(there["To run and test"]) == packages()
-    with open(os.path.join(REPO, "tests", "node", "package.json")) as f:
-        assert set(there["npm"]) == set(json.load(f)["dependencies"])
+    for name, folder in (("npm, tests", "tests/node"), ("npm, peers", "bench/peers")):
+        with open(os.path.join(REPO, folder, "package.json")) as f:
+            wanted = json.load(f)
+        assert set(there[name]) == set(wanted["dependencies"]) | set(wanted.get("optionalDependencies", {}))
     for names in there.values():
         assert len(names) == len(set(names)), names
 

@@ -11,12 +11,13 @@ import re
 
 import pytest
 
-from harness.broker import SANITIZE
+from harness import valgrind as memcheck
+from harness.broker import INSTRUMENTED
 from harness.dialogue import FACTOR, TIMEOUT, wait_for
 from harness.front_end import Page
 from test_original import distribuida
 
-SECONDS = float(os.environ.get("CHAT_FRONT_END_SECONDS") or (12 if SANITIZE else 60))
+SECONDS = float(os.environ.get("CHAT_FRONT_END_SECONDS") or (12 if INSTRUMENTED else 60))
 USERS = ["usuario%d@example.com" % n for n in range(20)]
 MARGIN = 0.5 * FACTOR  # seconds in which a page that has dialled is surely in its rooms
 QUIET = 1.5 + MARGIN   # nothing dials any more: the second of the front end, and a margin
@@ -172,6 +173,7 @@ def crowd(brokers):
 
 
 @pytest.mark.slow
+@memcheck.left_out("twenty pages that dial every second are more than a broker in valgrind takes in time (4003)")
 def test_twenty_users_for_a_while(crowd, record_property):
     crowd.run(crowd.open())
     crowd.run(crowd.live(SECONDS / 3))
@@ -191,7 +193,7 @@ def test_twenty_users_for_a_while(crowd, record_property):
         len(crowd.sent), dials, first[0], last[0], first[1], last[1], first[2], last[2], sum(notices.values()))
     record_property("figures", figures)
     print(figures)
-    if not SANITIZE:
+    if not INSTRUMENTED:
         more = max(0, last[0] - first[0]) * KB_PER_SOCKET + KB_FREE
         assert last[1] <= first[1] + more and last[2] <= first[2] + more, figures
 

@@ -9,7 +9,8 @@ import time
 
 import pytest
 
-from harness.broker import SANITIZE, Crowd, stat_fields
+from harness import valgrind as memcheck
+from harness.broker import INSTRUMENTED, Crowd, stat_fields
 from harness.dialogue import FACTOR, Closed, wait_for
 from harness.tls import EVERYWHERE, Certificate
 from harness.websocket import BINARY, HttpAnswer, read_answer
@@ -201,7 +202,7 @@ def test_memory_stays_bounded_while_a_client_floods(brokers):
     for _ in range(100):
         alice.socket.sendall(frame * 50)
         top = max(top, rss())
-    if not os.environ.get("CHAT_SANITIZE"):
+    if not INSTRUMENTED:
         assert top - before < 8192, "%d KB before, %d KB at most" % (before, top)
     alice.send({"message": "end", "ref": "end"})
     alice.expect(timeout=60 * FACTOR, type="ack", ref="end")
@@ -376,7 +377,7 @@ def test_a_flood_from_one_address(brokers, first, tls):
             while len(held) > 500:
                 held.pop(0).close()
     assert most < 500, "%d descriptors" % most
-    if not SANITIZE:
+    if not INSTRUMENTED:
         assert most_memory - memory < 32768, "%d KB" % (most_memory - memory)
     for sock in held:
         sock.close()
@@ -456,6 +457,7 @@ def test_waiting_connections_give_way(brokers):
     assert len(re.findall(r"connections have no answer yet or do not take it: the oldest ones are closed", chat.log())) == 2
 
 
+@memcheck.OWN_DESCRIPTORS
 def test_out_of_descriptors_costs_nothing(brokers):
     """At the limit of open files hundreds wait to be accepted: the bridge sleeps, its sessions go on."""
     chat = brokers()
@@ -472,7 +474,7 @@ def test_out_of_descriptors_costs_nothing(brokers):
         bob.expect_message("m%d" % n, A)
         time.sleep(0.1)
     share = (cpu_seconds(pid) - used) / (time.monotonic() - started)
-    assert share < 0.1 * (5 if SANITIZE else 1), "%d%% of a core" % (100 * share)
+    assert share < 0.1 * (5 if INSTRUMENTED else 1), "%d%% of a core" % (100 * share)
     resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
     for sock in waiting:
         sock.close()

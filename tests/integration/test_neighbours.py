@@ -9,7 +9,7 @@ import time
 import pytest
 
 from harness.broker import PLUGIN, free_port, mosquitto_version
-from harness.dialogue import wait_for
+from harness.dialogue import FACTOR, wait_for
 from harness.paho import paho_client
 
 A, B = "alice@example.com", "bob@example.com"
@@ -217,7 +217,7 @@ def test_loaded_twice(brokers):
     broker.spawn()
     broker.allow(".*")
     try:
-        assert broker.process.wait(3) != 0
+        assert broker.process.wait(3 * FACTOR) != 0
         broker.ended = True
     except subprocess.TimeoutExpired:
         alice, bob = broker.mqtt(A), broker.mqtt(B).read_room()

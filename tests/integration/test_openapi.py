@@ -10,6 +10,7 @@ import jsonschema
 import pytest
 import yaml
 
+from harness import valgrind as memcheck
 from harness.broker import REPO
 from harness.dialogue import wait_for
 from harness.history import say, wait_stored, with_history
@@ -31,6 +32,8 @@ REAL = {
     "/rooms/{room}/messages": "/rooms/general/messages",
     "/messages/{pair}": "/messages/%s_%s" % (A, B),
     "/health": "/health",
+    "/ready": "/ready",
+    "/metrics": "/metrics",
     "/ws/{email}": "/ws/" + A,
     "/mqtt": "/mqtt",
 }
@@ -213,6 +216,7 @@ def everything_fine(book, brokers, root):
         assert book.ask("/", method, [("If-None-Match", "*")]) == 304
         assert book.ask("/rooms/{room}/messages", method, real="/rooms/BAD/messages") == 400
         assert book.ask("/messages/{pair}", method, real=REAL["/messages/{pair}"] + "?limit=x") == 400
+        assert book.ask("/metrics", method, [("X-Forwarded-For", "127.0.0.1")]) == 403
     for method in METHODS:
         assert book.ask("/{file}", method, real="/none.js") == 404
         assert book.ask("/{folder}/{file}", method, real="/img/none.js") == 404
@@ -225,12 +229,12 @@ def everything_fine(book, brokers, root):
 
 
 def nothing_there(book, brokers):
-    """No page, no history, no tunnel."""
-    book.chat = brokers(options={"web_root": "off", "mqtt": "off"})
+    """No page, no history, no tunnel, no metrics."""
+    book.chat = brokers(options={"web_root": "off", "mqtt": "off", "metrics": "off"})
     for path in ("/", "/{file}", "/{folder}/{file}", "/mqtt"):
         for method in METHODS:
             assert book.ask(path, method) == 404
-    for path in ("/rooms/{room}/messages", "/messages/{pair}"):
+    for path in ("/rooms/{room}/messages", "/messages/{pair}", "/metrics"):
         for method in ("get", "head"):
             assert book.ask(path, method) == 404
 
@@ -292,6 +296,7 @@ def no_descriptors(book, brokers, root):
     resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
 
 
+@memcheck.OWN_DESCRIPTORS
 def test_the_server_answers_as_it_says(brokers, tmp_path):
     root = str(tmp_path / "web")
     os.makedirs(root + "/img")

@@ -12,7 +12,7 @@ from harness.dialogue import wait_for
 
 A, B = "alice@example.com", "bob@example.com"
 
-NOT_IN_THIS_VERSION = ["peers", "metrics"]
+NOT_IN_THIS_VERSION = ["peers"]
 
 
 def refuses(brokers, option, value, **more):
@@ -74,6 +74,7 @@ def test_the_line_is_named(brokers):
     ("ping_interval", "0"), ("ping_interval", "25"), ("ping_timeout", "ten"),
     ("notices", "de"), ("notices", "EN"), ("system_sender", "x" * 65), ("system_sender", "a\tb\x01"),
     ("bridge_program", "relative/path"),
+    ("log_format", "xml"), ("metrics", "yes"), ("metrics", "/metrics"), ("metrics_allow", "none"), ("metrics_allow", "10.0.0.1/8"),
     ("sessions", "newest"), ("sessions", "All"), ("sessions", "1"),
     ("session_expiry", "300"), ("session_expiry", "31d"), ("session_expiry", "-1s"), ("session_expiry", "never"),
     ("presence_grace", "3"), ("presence_grace", "11m"), ("presence_grace", "-1s"), ("presence_grace", "0"),

@@ -14,14 +14,14 @@ import subprocess
 
 import pytest
 
-from harness.broker import BUILD, SANITIZE
+from harness.broker import BUILD, INSTRUMENTED
 from harness.dialogue import wait_for
 from harness.history import history_file, rows, say, with_history
 from harness.tls import EVERYWHERE, Certificate
 
 A, B = "alice@example.com", "bob@example.com"
 
-pytestmark = pytest.mark.skipif(SANITIZE or bool(os.environ.get("CHAT_BRIDGE")), reason="a bridge with sanitizers has no sandbox")
+pytestmark = pytest.mark.skipif(INSTRUMENTED or bool(os.environ.get("CHAT_BRIDGE")), reason="a bridge with sanitizers or in valgrind has no sandbox")
 
 
 def status(pid):

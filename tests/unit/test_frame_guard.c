@@ -268,7 +268,7 @@ static void filters_what_guarded_descriptors_read(void **state)
 {
 	(void)state;
 	enum { fd = 5000, other = 7 };
-	uint8_t frames[64], bytes[64], ping[16];
+	uint8_t frames[64] = {0}, bytes[64], ping[16];
 	size_t good = put_frame(frames, 0x81, 5, true);
 	size_t all = good + put_frame(frames + good, 0x81, 5, false);
 	memcpy(bytes, frames, sizeof bytes);

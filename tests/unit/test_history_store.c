@@ -232,6 +232,76 @@ static void recent_references(void **state)
 	history_store_close(store);
 }
 
+/* Whether a text stands in the database's file or its log. */
+static bool in_files(const char *text)
+{
+	static const char *const ends[] = {"", "-wal"};
+	static char bytes[1 << 20];
+	char path[128];
+	bool found = false;
+
+	for (int i = 0; i < 2; i++) {
+		(void)snprintf(path, sizeof path, "%s%s", history_path, ends[i]);
+		FILE *f = fopen(path, "re");
+		size_t n = f ? fread(bytes, 1, sizeof bytes, f) : 0;
+		found |= memmem(bytes, n, text, strlen(text)) != NULL;
+		if (f)
+			(void)fclose(f);
+	}
+	return found;
+}
+
+static void forgotten(void **state)
+{
+	struct history_store *store = open_store();
+	struct history_forgotten f = {.found = false};
+	struct history_sample s;
+	char long_body[20000];
+
+	(void)state;
+	fill(store, 1, 6);
+	/* one that takes pages of its own */
+	history_sample(&s, 7, HISTORY_PAIR, false);
+	memset(long_body, 'q', sizeof long_body);
+	(void)snprintf(long_body, 128, "{\"id\":\"%s\",\"sender\":\"%s\",\"to\":\"%s\",\"message\":\"", s.id,
+	               HISTORY_BOB, HISTORY_ALICE);
+	long_body[strlen(long_body)] = 'q';
+	memcpy(long_body + sizeof long_body - 12, "needle-xyz\"}", 12);
+	s.message.body = long_body;
+	s.message.body_len = sizeof long_body;
+	assert_int_equal(history_store_begin(store), STORE_OK);
+	assert_int_equal(history_store_insert(store, &s.message), STORE_OK);
+	assert_int_equal(history_store_commit(store), STORE_OK);
+	assert_true(in_files("needle-xyz"));
+
+	memcpy(f.id, s.id, sizeof f.id);
+	assert_int_equal(history_store_begin(store), STORE_OK);
+	assert_int_equal(history_store_forget(store, &f), STORE_OK);
+	history_store_rollback(store);
+	assert_true(f.found && in_files("needle-xyz"));
+	f.found = false;
+	assert_int_equal(history_store_begin(store), STORE_OK);
+	assert_int_equal(history_store_forget(store, &f), STORE_OK);
+	assert_int_equal(history_store_commit(store), STORE_OK);
+	history_store_wipe_log(store);
+	assert_true(f.found);
+	assert_int_equal(f.kind, HISTORY_PAIR);
+	assert_string_equal(f.place, HISTORY_PAIR_NAME);
+	assert_string_equal(f.to, HISTORY_ALICE);
+	assert_false(in_files("needle-xyz") || in_files("qqqqqqqqqqqqqqqq"));
+	assert_string_equal(history_ask("SELECT count(*) FROM messages WHERE n=7 AND body=''"), "1");
+
+	/* again, and of one that never was */
+	f.found = false;
+	assert_int_equal(history_store_begin(store), STORE_OK);
+	assert_int_equal(history_store_forget(store, &f), STORE_OK);
+	memset(f.id, '0', ULID_LEN);
+	assert_int_equal(history_store_forget(store, &f), STORE_OK);
+	history_store_rollback(store);
+	assert_false(f.found);
+	history_store_close(store);
+}
+
 static void trimmed(void **state)
 {
 	struct history_store *store = open_store();
@@ -427,6 +497,7 @@ int main(void)
 	    CASE(a_row_that_never_gets_in),
 	    CASE(numbered_again),
 	    CASE(recent_references),
+	    CASE(forgotten),
 	    CASE(trimmed),
 	    CASE(a_disk_that_fails),
 	    CASE(held_by_another),

@@ -423,24 +423,29 @@ static void the_price(void **state)
 	char id[ULID_LEN + 1];
 	bool full;
 	double us;
+	/* In valgrind stopping would give up before so many are written. */
+	const bool slow = getenv("CHAT_VALGRIND") != NULL;
+	const unsigned count = slow ? 1000 : 20000;
+	char written[16];
 
 	(void)state;
 	assert_true(start_with(256 << 20, UINT32_MAX, UINT64_C(1) << 40));
 	history_sample(&s, 1, HISTORY_ROOM, true);
 	(void)clock_gettime(CLOCK_MONOTONIC, &begun);
-	for (unsigned n = 1; n <= 20000; n++) {
+	for (unsigned n = 1; n <= count; n++) {
 		(void)snprintf(s.id + ULID_LEN - 6, 7, "%06u", n);
 		item = history_writer_item(&s.message, &full);
 		assert_non_null(item);
 		(void)history_writer_put(item, id);
 	}
 	(void)clock_gettime(CLOCK_MONOTONIC, &ended);
-	us = ((double)(ended.tv_sec - begun.tv_sec) * 1e9 + (double)(ended.tv_nsec - begun.tv_nsec)) / 20000 /
+	us = ((double)(ended.tv_sec - begun.tv_sec) * 1e9 + (double)(ended.tv_nsec - begun.tv_nsec)) / count /
 	     1000;
 	print_message("prepare and commit: %.2f us a message\n", us);
-	assert_true(us < 200);
+	assert_true(us < (slow ? 20000 : 200));
 	assert_int_equal(history_writer_stop(), 0);
-	assert_string_equal(history_ask("SELECT count(*) FROM messages"), "20000");
+	(void)snprintf(written, sizeof written, "%u", count);
+	assert_string_equal(history_ask("SELECT count(*) FROM messages"), written);
 }
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, history_set_up, history_tear_down)

@@ -2,7 +2,9 @@
  * The pure parts of the load generator: a tool that measures has to be right itself.
  */
 #include "bench/histogram.c"
+#include "bench/holes.c"
 #include "bench/ledger.c"
+#include "bench/mqtt.c"
 #include "bench/text.c"
 
 #include <setjmp.h>
@@ -108,13 +110,30 @@ static void ledger_by_hand(void **state)
 	assert_false(ledger_reached(&l, 2, 0, 42));
 	assert_true(ledger_reached(&l, 2, 0, 41));
 	/* Author 0 sent 42, author 1 sent 2; nobody waits for what it sent itself. */
-	ledger_settle(&l, (const uint32_t[]){42, 2});
+	ledger_settle(&l, (const uint32_t[]){42, 2}, 1);
 	assert_counts(&l, 0, 0, 0, 0);
 	assert_counts(&l, 1, 42, 0, 0);
 	assert_counts(&l, 2, 36 + 1 + 2, 1, 2);
 	ledger_free(&l);
 	ledger_free(&l);
 	assert_false(ledger_init(&l, 100000, 100000));
+	ledger_free(&l);
+}
+
+static void ledger_of_rooms(void **state)
+{
+	struct ledger l;
+
+	(void)state;
+	assert_true(ledger_init(&l, 5, 2));
+	assert_true(ledger_note(&l, 2, 0, 0) && ledger_note(&l, 3, 1, 0));
+	/* Room 0 is 0, 2, 4; room 1 is 1, 3. */
+	ledger_settle(&l, (const uint32_t[]){1, 3}, 2);
+	assert_counts(&l, 0, 0, 0, 0);
+	assert_counts(&l, 1, 0, 0, 0);
+	assert_counts(&l, 2, 0, 0, 0);
+	assert_counts(&l, 3, 2, 0, 0);
+	assert_counts(&l, 4, 1, 0, 0);
 	ledger_free(&l);
 }
 
@@ -169,7 +188,7 @@ static void ledger_at_random(void **state)
 		highest = order[i] > highest ? order[i] : highest;
 		assert_int_equal(ledger_note(&l, 1, 0, order[i]), first);
 	}
-	ledger_settle(&l, (const uint32_t[]){SENT});
+	ledger_settle(&l, (const uint32_t[]){SENT}, 1);
 	assert_counts(&l, 1, lost, doubled, disordered);
 	assert_counts(&l, 0, 0, 0, 0);
 	ledger_free(&l);
@@ -179,33 +198,134 @@ static void ledger_at_random(void **state)
 
 static void texts(void **state)
 {
-	const struct text t = {true, 0xabcde, 0xdeadbeef, 0x123456789};
+	const struct text t = {true, 0x1abcd, 0x3eadbeef, 0x123456789};
+	const uint64_t now = t.time_us + TEXT_TIME_SPAN_US - 1;
 	struct text found;
 	uint8_t frame[100];
 	size_t hint = 0;
 
 	(void)state;
 	memset(frame, '#', sizeof(frame));
-	text_write(frame + 7, 40, 0xbeef, &t);
-	assert_memory_equal(frame + 7, "#lbeefpabcdedeadbeef123456789xxxxxxxxxxx#", 41);
+	text_write(frame + 7, 40, 0xeef, &t);
+	assert_memory_equal(frame + 7, "#7v1eb-rb7vjRWeJxxxxxxxxxxxxxxxxxxxxxxxx#", 41);
 	for (int again = 0; again < 2; again++) { /* once searched for, once where it was before */
-		assert_true(text_find(frame, sizeof(frame), 0xbeef, &hint, &found));
+		assert_true(text_find(frame, sizeof(frame), 0xeef, now, &hint, &found));
 		assert_int_equal(hint, 7);
 		assert_true(found.probe);
 		assert_int_equal(found.author, t.author);
 		assert_int_equal(found.number, t.number);
 		assert_int_equal(found.time_us, t.time_us);
 	}
-	assert_false(text_find(frame, sizeof(frame), 0xbeee, &hint, &found));
-	assert_true(text_find(frame, 7 + TEXT_HEAD, 0xbeef, &hint, &found));
+	assert_false(text_find(frame, sizeof(frame), 0xeee, now, &hint, &found));
+	assert_true(text_find(frame, 7 + TEXT_HEAD, 0xeef, now, &hint, &found));
 	for (size_t n = 0; n < 7 + TEXT_HEAD; n++)
-		assert_false(text_find(frame, n, 0xbeef, &hint, &found));
+		assert_false(text_find(frame, n, 0xeef, now, &hint, &found));
 	for (unsigned c = 0; c < 256; c++) {
-		bool digit = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+		bool good = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' ||
+		            c == '_';
 
-		frame[7 + 20] = (uint8_t)c;
-		assert_int_equal(text_find(frame, sizeof(frame), 0xbeef, &hint, &found), digit);
+		frame[7 + 12] = (uint8_t)c;
+		assert_int_equal(text_find(frame, sizeof(frame), 0xeef, now, &hint, &found), good);
 	}
+}
+
+/* ---- paths and MQTT ------------------------------------------------------------- */
+
+static void holes(void **state)
+{
+	char out[16];
+
+	(void)state;
+	assert_true(holes_fill(out, sizeof(out), "/{n}?room={room}", 1234, 7));
+	assert_string_equal(out, "/1234?room=7");
+	assert_true(holes_fill(out, sizeof(out), "{n{n}{rooms}", 1, 2));
+	assert_string_equal(out, "{n1{rooms}");
+	assert_true(holes_fill(out, 5, "{n}", 1234, 7));
+	assert_false(holes_fill(out, 4, "{n}", 1234, 7));
+	assert_false(holes_fill(out, 0, "", 1, 1));
+}
+
+/* CONNACK, SUBACK, a short and a long message: the same whatever the pieces in which they come. */
+static void mqtt_in_pieces(void **state)
+{
+	static uint8_t bytes[4096], long_one[1000];
+	const uint8_t *payload;
+	size_t total, at, n;
+
+	(void)state;
+	memset(long_one, 'y', sizeof(long_one));
+	memcpy(bytes, "\x20\x02\0\0\x90\x03\0\x01\0", 9);
+	total = 9 + mqtt_publish(bytes + 9, "a/b", (const uint8_t *)"hello", 5);
+	assert_memory_equal(bytes + 9,
+	                    "\x30\x0a\0\x03"
+	                    "a/bhello",
+	                    12);
+	total += mqtt_publish(bytes + total, "a/b", long_one, sizeof(long_one));
+	for (size_t piece = 1; piece <= total; piece += 1 + piece / 8) {
+		struct mqtt_stream s = {.len = 0};
+		enum mqtt_next seen[8], next;
+		size_t count = 0, lengths[8];
+
+		for (at = 0; at < total; at += piece) {
+			const uint8_t *p = bytes + at;
+			size_t left = total - at < piece ? total - at : piece;
+
+			while ((next = mqtt_next(&s, &p, &left, &payload, &n)) != MQTT_NOTHING) {
+				assert_true(count < 4);
+				lengths[count] = n;
+				seen[count++] = next;
+				if (next == MQTT_MESSAGE)
+					assert_memory_equal(payload, n == 5 ? (const uint8_t *)"hello" : long_one, n);
+			}
+			assert_int_equal(left, 0);
+		}
+		assert_int_equal(count, 4);
+		assert_true(seen[0] == MQTT_CONNECTED && seen[1] == MQTT_SUBSCRIBED);
+		assert_true(seen[2] == MQTT_MESSAGE && lengths[2] == 5);
+		assert_true(seen[3] == MQTT_MESSAGE && lengths[3] == sizeof(long_one));
+		mqtt_stream_free(&s);
+	}
+}
+
+static void mqtt_bad(void **state)
+{
+	static const struct {
+		const char *bytes;
+		size_t n;
+	} rows[] = {
+	    {"\x20\x02\0\x05", 4},           /* refused */
+	    {"\x90\x03\0\x01\x80", 5},       /* no subscription */
+	    {"\x30\xff\xff\xff\xff\x01", 6}, /* a length of five bytes */
+	    {"\x30\xff\xff\xff\x7f", 5},     /* too long */
+	    {"\x30\x03\0\x02"
+	     "a",
+	     5},               /* the topic is longer than the packet */
+	    {"\x30\x01\0", 3}, /* no topic */
+	    {"\x32\x05\0\x01"
+	     "a\0\x01",
+	     7}, /* QoS 1 */
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct mqtt_stream s = {.len = 0};
+		const uint8_t *p = (const uint8_t *)rows[i].bytes, *payload;
+		size_t left = rows[i].n, n;
+
+		assert_int_equal(mqtt_next(&s, &p, &left, &payload, &n), MQTT_BAD);
+		mqtt_stream_free(&s);
+	}
+}
+
+static void mqtt_out(void **state)
+{
+	uint8_t out[MQTT_HEAD];
+
+	(void)state;
+	assert_int_equal(mqtt_connect(out, "me"), 16);
+	assert_memory_equal(out, "\x10\x0e\0\x04MQTT\x04\x02\0\0\0\x02me", 16);
+	assert_int_equal(mqtt_subscribe(out, "t"), 8);
+	assert_memory_equal(out, "\x82\x06\0\x01\0\x01t\0", 8);
 }
 
 int main(void)
@@ -214,6 +334,9 @@ int main(void)
 	    cmocka_unit_test(quantiles),        cmocka_unit_test(every_bucket),
 	    cmocka_unit_test(ledger_by_hand),   cmocka_unit_test(ledger_old_double),
 	    cmocka_unit_test(ledger_at_random), cmocka_unit_test(texts),
+	    cmocka_unit_test(ledger_of_rooms),  cmocka_unit_test(holes),
+	    cmocka_unit_test(mqtt_in_pieces),   cmocka_unit_test(mqtt_bad),
+	    cmocka_unit_test(mqtt_out),
 	};
 
 	return cmocka_run_group_tests_name("load_nouns", tests, NULL, NULL);

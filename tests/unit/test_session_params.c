@@ -59,17 +59,18 @@ static void refuses_other_paths(void **state)
 static void takes_parameters(void **state)
 {
 	(void)state;
-	assert_null(parse(
-	    "/ws/a@x.org?room=a,b,a&device=My-phone_1&since=01JDABCDEFGHJKMNPQRSTVWXYZ&events=typing,presence&"
-	    "echo=1&theme=dark&&x"));
+	assert_null(parse("/ws/"
+	                  "a@x.org?room=a,b,a&device=My-phone_1&since=01JDABCDEFGHJKMNPQRSTVWXYZ&events=typing,"
+	                  "presence,deleted&"
+	                  "echo=1&theme=dark&&x"));
 	assert_int_equal(params.room_count, 2);
 	assert_string_equal(params.rooms[0], "a");
 	assert_string_equal(params.rooms[1], "b");
 	assert_string_equal(params.device, "My-phone_1");
 	assert_string_equal(params.since, "01JDABCDEFGHJKMNPQRSTVWXYZ");
-	assert_true(params.echo && params.wants_typing && params.wants_presence);
+	assert_true(params.echo && params.wants_typing && params.wants_presence && params.wants_deleted);
 	assert_null(parse("/ws/a@x.org?echo=0&room=%61%2Cb"));
-	assert_false(params.echo || params.wants_typing || params.wants_presence);
+	assert_false(params.echo || params.wants_typing || params.wants_presence || params.wants_deleted);
 	assert_int_equal(params.room_count, 2);
 	assert_null(parse("/ws/a@x.org?"));
 	assert_int_equal(params.room_count, 0);

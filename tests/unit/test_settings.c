@@ -47,10 +47,12 @@ static struct bridge_settings sample(void)
 	    .fanout_session = true,
 	    .mqtt = true,
 	    .sandbox = true,
+	    .metrics = true,
 	    .language = CHAT_SPANISH,
 	    .system_sender = "Sistema ñ",
 	    .allowed_origins = "https://x.org,http://localhost:3000",
 	    .trusted_proxies = "10.0.0.0/8, ::1",
+	    .metrics_allow = "192.0.2.0/24",
 	    .max_frame_bytes = 65536,
 	    .header_timeout_ms = 5000,
 	    .max_sessions = 10000,
@@ -82,10 +84,12 @@ static void assert_same(const struct bridge_settings *a, const struct bridge_set
 	assert_int_equal(a->fanout_session, b->fanout_session);
 	assert_int_equal(a->mqtt, b->mqtt);
 	assert_int_equal(a->sandbox, b->sandbox);
+	assert_int_equal(a->metrics, b->metrics);
 	assert_int_equal(a->language, b->language);
 	assert_string_equal(a->system_sender, b->system_sender);
 	assert_string_equal(a->allowed_origins, b->allowed_origins);
 	assert_string_equal(a->trusted_proxies, b->trusted_proxies);
+	assert_string_equal(a->metrics_allow, b->metrics_allow);
 	assert_int_equal(a->max_frame_bytes, b->max_frame_bytes);
 	assert_int_equal(a->header_timeout_ms, b->header_timeout_ms);
 	assert_int_equal(a->max_sessions, b->max_sessions);

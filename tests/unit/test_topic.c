@@ -38,6 +38,9 @@ static void each_shape(void **state)
 	is("chat/rooms/general", TOPIC_ROOM, "general", NULL);
 	is("chat/rooms/general/send", TOPIC_ROOM_SEND, "general", NULL);
 	is("chat/rooms/general/typing", TOPIC_ROOM_TYPING, "general", NULL);
+	is("chat/rooms/general/events", TOPIC_ROOM_EVENTS, "general", NULL);
+	is("chat/users/a@x.org/events", TOPIC_USER_EVENTS, "a@x.org", NULL);
+	is("chat/events", TOPIC_EVENTS, NULL, NULL);
 	is("chat/users/a@x.org/inbox", TOPIC_INBOX, "a@x.org", NULL);
 	is("chat/users/a@x.org/send", TOPIC_USER_SEND, "a@x.org", NULL);
 	is("chat/users/a@x.org/presence", TOPIC_PRESENCE, "a@x.org", NULL);

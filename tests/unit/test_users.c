@@ -13,10 +13,21 @@
 #include "plugin/table.h"
 
 #include <stdio.h>
+#include <time.h>
 
 #define RATE 20
 #define BURST 40
 #define FULL_MS ((uint64_t)1000 * BURST / RATE)
+
+/* It stands still: what a bucket gains is what the test says has passed, however slow the machine is. */
+int __wrap_clock_gettime(clockid_t which, struct timespec *out);
+
+int __wrap_clock_gettime(clockid_t which, struct timespec *out)
+{
+	(void)which;
+	*out = (struct timespec){.tv_sec = 1000};
+	return 0;
+}
 
 /* ---- presence that counts --------------------------------------------------------- */
 

@@ -12,6 +12,7 @@ import tempfile
 import threading
 import time
 
+from . import valgrind as memcheck
 from .dialogue import FACTOR, MARKER, TIMEOUT, wait_for
 from .paho import Paho
 from .tls import EVERYWHERE, Certificate
@@ -26,6 +27,8 @@ PLUGIN = os.path.join(BUILD, "plugin", "mosquitto_chat.so")
 BRIDGE = os.path.abspath(os.environ.get("CHAT_BRIDGE") or os.path.join(BUILD, "bridge", "mosquitto-chat-bridge"))
 MOSQUITTO = os.environ.get("CHAT_MOSQUITTO", "/usr/sbin/mosquitto")
 SANITIZE = bool(os.environ.get("CHAT_SANITIZE"))
+# Memory and time of such processes are not those of the programs, and they have no sandbox.
+INSTRUMENTED = SANITIZE or memcheck.ALL
 
 # What no log may hold, whatever a test does. ("disconnected due to out of memory" is how mosquitto 2.0,
 # "disconnected: out of memory" how 2.1 calls a write to a socket whose other end has gone.)
@@ -116,9 +119,10 @@ def mosquitto_version():
 class Broker:
     """bridge=False runs the plugin alone. options: plugin_opt_* (None leaves a default out).
     lines: further lines of mosquitto.conf before the listeners; plugin_lines: after the options.
-    tls: a Certificate, with which the port speaks TLS."""
+    tls: a Certificate, with which the port speaks TLS. valgrind=True: broker and bridges run in it (harness/valgrind.py)."""
 
-    def __init__(self, bridge=True, options=None, lines=(), plugin_lines=(), command=None, plugin=PLUGIN, tls=None):
+    def __init__(self, bridge=True, options=None, lines=(), plugin_lines=(), command=None, plugin=PLUGIN, tls=None,
+                 valgrind=memcheck.ALL):
         self.folder = tempfile.mkdtemp(prefix="chat-")
         self.mqtt_port = free_port()
         self.ws_port = free_port()
@@ -126,6 +130,7 @@ class Broker:
         self.conf_path = os.path.join(self.folder, "mosquitto.conf")
         self.log_path = os.path.join(self.folder, "log")
         self.plugin = plugin
+        self.reports = memcheck.Reports() if valgrind else None
         self.bridge = bridge
         self.options = {
             "port": self.ws_port,
@@ -153,6 +158,7 @@ class Broker:
         self.seen_bridges = set()
         self.marker = None
         self.marks = 0
+        self.memcheck = {}  # how many processes valgrind has reported of, after finish()
         self.log_file = open(self.log_path, "ab")
 
     # configuration and life
@@ -165,6 +171,8 @@ class Broker:
         return path
 
     def bridge_program(self):
+        if self.reports:
+            return self.file("bridge", self.reports.script(BRIDGE), 0o755)
         if not SANITIZE:
             return BRIDGE
         # The broker must not be searched for leaks (mosquitto has its own), the bridge shall be.
@@ -199,7 +207,8 @@ class Broker:
     def spawn(self):
         with open(self.conf_path, "w") as f:
             f.write(self.config())
-        command = (self.command or []) + [MOSQUITTO, "-c", self.conf_path]
+        command = (self.command or []) + (self.reports.command("broker") if self.reports else [])
+        command += [MOSQUITTO, "-c", self.conf_path]
         self.transcript.append("-- " + " ".join(command))
         self.ended = False
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self.log_file,
@@ -421,10 +430,25 @@ class Broker:
         problems += ["surprise in the log: " + line for line in log.splitlines()
                      if SURPRISES.search(line) and not any(re.search(p, line) for p in self.allowed)]
         problems += ["a secret is in the log: ...%s..." % part[:12] for part in self.secret_parts() if part in log]
+        problems += self.memory_findings()
         self.tail = log
         if not os.environ.get("CHAT_KEEP"):
             shutil.rmtree(self.folder, ignore_errors=True)
         return problems
+
+    def memory_findings(self):
+        """What valgrind has found, once."""
+        if not self.reports:
+            return []
+        self.memcheck = self.reports.counts()
+        found = self.reports.findings()
+        if self.process is not None and not self.memcheck["broker"]:
+            found.append("valgrind has left no report of the broker")
+        if self.process is not None and self.process.returncode >= 0 and self.memcheck["broker killed"] == self.memcheck["broker"]:
+            found.append("valgrind's report of the broker ends early")
+        if not os.environ.get("CHAT_KEEP"):
+            self.reports.remove()
+        return found
 
     def secret_parts(self):
         return {part for secret in self.secrets for part in secret.split(".") if len(part) >= 8}

@@ -1,0 +1,76 @@
+/*
+ * moderation.h - what moderators have imposed: who is banned, who is muted (and where), which rooms are
+ * closed.
+ *
+ * Memory only, no I/O; moderation_store.h keeps it. Times are milliseconds since 1970, for they must mean the
+ * same after a restart. What has run out counts as not there, and is taken away by moderation_tidy. Bounded:
+ * MODERATION_MAX of each kind. Main thread only.
+ */
+#ifndef CHAT_MODERATION_H
+#define CHAT_MODERATION_H
+
+#include "common/identity.h"
+#include "common/topic.h"
+#include "table.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define MODERATION_MAX 5000
+#define MODERATION_REASON_MAX 100 /* bytes: with what stands before it, it fits into a close frame */
+
+enum sanction_kind {
+	SANCTION_BAN,  /* of an address */
+	SANCTION_MUTE, /* of an address, everywhere or in one room */
+	SANCTION_ROOM, /* a room is closed */
+	SANCTION_KINDS
+};
+
+struct sanction {
+	struct table_entry entry;
+	enum sanction_kind kind;
+	char user[IDENTITY_MAX + 1]; /* "" for SANCTION_ROOM */
+	char room[ROOM_MAX + 1];     /* "" for SANCTION_BAN, and for everywhere */
+	uint64_t since_ms;
+	uint64_t until_ms; /* 0: for good */
+	char by[IDENTITY_MAX + 1];
+	char reason[MODERATION_REASON_MAX + 1]; /* "" for none; one line of UTF-8 */
+	char key[IDENTITY_MAX + ROOM_MAX + 2];  /* of the table */
+};
+
+/* Forgets everything. */
+void moderation_stop(void);
+
+enum moderation_result {
+	MODERATION_OK,
+	MODERATION_FULL, /* there are MODERATION_MAX of that kind */
+	MODERATION_NO_MEMORY
+};
+
+/* Imposes a copy of it (entry and key count for nothing), in place of one for the same user and room. */
+enum moderation_result moderation_set(const struct sanction *wanted);
+
+/* Takes it away. False when there was none in force. */
+bool moderation_lift(enum sanction_kind kind, const char *user, const char *room, uint64_t now_ms);
+
+/* The one in force for exactly this user and room, or NULL. Good until the next set, lift or tidy. */
+const struct sanction *moderation_find(enum sanction_kind kind, const char *user, const char *room,
+                                       uint64_t now_ms);
+
+const struct sanction *moderation_ban(const struct identity *who, uint64_t now_ms);
+
+/* May this identity say nothing there? room NULL: in a direct message. A ban counts, too: somebody may be on
+ * the way out. */
+bool moderation_muted(const struct identity *who, const char *room, size_t room_len, uint64_t now_ms);
+bool moderation_closed(const char *room, size_t room_len, uint64_t now_ms);
+
+/* All of a kind, oldest first, those that have run out and not been taken away included: NULL for the first,
+ * then the last answer. */
+const struct sanction *moderation_next(enum sanction_kind kind, const struct sanction *after);
+size_t moderation_count(enum sanction_kind kind);
+
+/* Takes away what has run out; gone (may be NULL) is called for each. True when there was any. */
+bool moderation_tidy(uint64_t now_ms, void (*gone)(const struct sanction *s));
+
+#endif
