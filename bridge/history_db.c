@@ -20,6 +20,7 @@ enum statement {
 	S_ID,
 	S_ID_AT_MOST,
 	S_ID_AT_LEAST,
+	S_SETTLED,
 	S_ROOM_FORWARD,
 	S_MAILBOX_FORWARD,
 	S_ROOM_BACKWARD,
@@ -43,6 +44,7 @@ static const char *const sql[STATEMENTS] = {
     [S_ID] = "SELECT n FROM messages WHERE id=?1",
     [S_ID_AT_MOST] = "SELECT n FROM messages WHERE id<=?1 AND late<>2 ORDER BY id DESC LIMIT 1",
     [S_ID_AT_LEAST] = "SELECT n FROM messages WHERE id>=?1 ORDER BY id LIMIT 1",
+    [S_SETTLED] = "SELECT upto FROM settled WHERE n<=?1 ORDER BY n DESC LIMIT 1",
     [S_ROOM_FORWARD] =
         "SELECT n, body FROM messages WHERE place=?1 AND n>?2 AND n<=?3 AND body<>'' ORDER BY n LIMIT ?4",
     [S_MAILBOX_FORWARD] = (MAILBOX_RANGE " ORDER BY b.n LIMIT ?4"),
@@ -227,12 +229,29 @@ static enum found number_of_id(struct history_db *db, const char *id, uint64_t *
 	return found == BROKEN ? BROKEN : NOT_FOUND;
 }
 
+/* With other nodes: whoever saw this message there may have missed what had come here before it. What was
+ * everywhere when it came here, they have. */
+static bool step_back(struct history_db *db, struct history_replay *r, bool exact)
+{
+	sqlite3_stmt *stmt = db->statements[S_SETTLED];
+	uint64_t upto;
+	if (sqlite3_bind_int64(stmt, 1, (sqlite3_int64)r->cursor) != SQLITE_OK)
+		return false;
+	enum found found = one_number(stmt, &upto);
+	if (found == FOUND && upto < r->cursor) {
+		r->known = exact ? r->cursor : 0;
+		r->cursor = upto;
+		r->settled = true;
+	}
+	return found != BROKEN;
+}
+
 /* Where a replay begins: r->cursor. False when the database cannot be read. */
 static bool find_start(struct history_db *db, struct history_replay *r, uint64_t key)
 {
 	enum found found = number_of_id(db, r->since, &r->cursor);
 	r->complete = found == FOUND;
-	if (found == BROKEN)
+	if (found == BROKEN || !step_back(db, r, found == FOUND))
 		return false;
 	/* the newest REPLAY_MAX: what is before them is skipped */
 	sqlite3_stmt *stmt = db->statements[r->place.kind == VIEW_MAILBOX ? S_MAILBOX_SKIP : S_ROOM_SKIP];
@@ -248,7 +267,7 @@ static bool find_start(struct history_db *db, struct history_replay *r, uint64_t
 }
 
 /* Has something been trimmed of what was to be read? The oldest goes first, so not while anything is there up
- * to where it was read from. */
+ * to where it was read from (settled numbers are of no message's own: there, to the next). */
 static bool check_trimmed(struct history_db *db, struct history_replay *r, uint64_t from)
 {
 	uint64_t oldest = UINT64_MAX;
@@ -266,6 +285,8 @@ static bool read_frames(struct history_db *db, struct history_replay *r, uint64_
 		return false;
 	int rc;
 	while ((rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+		if ((uint64_t)sqlite3_column_int64(stmt, 0) == r->known)
+			continue;
 		const void *body = sqlite3_column_blob(stmt, 1);
 		size_t len = (size_t)sqlite3_column_bytes(stmt, 1);
 		if (body == NULL)
@@ -313,7 +334,7 @@ enum history_status history_db_replay(struct history_db *db, struct history_repl
 	if (r->reached < r->upto)
 		r->complete = false;
 	uint64_t before = r->cursor;
-	if ((found == FOUND && !read_frames(db, r, key)) || !check_trimmed(db, r, before)) {
+	if ((found == FOUND && !read_frames(db, r, key)) || !check_trimmed(db, r, before + r->settled)) {
 		/* nothing of this page is given */
 		chunk_release(r->frames);
 		r->frames = NULL;

@@ -54,6 +54,8 @@ struct history_replay {
 	uint32_t page_bytes;      /* of frames, for each call (and one message); at most REPLAY_PAGE_BYTES */
 	uint64_t cursor;          /* where the page before this one ended */
 	uint64_t reached;         /* number of the newest message that was seen in the database */
+	uint64_t known;           /* number of the message with the id since, which is not given; 0 for none */
+	bool settled;             /* it begins where all nodes had everything (history_schema.h) */
 	bool started;
 	/* answered */
 	bool complete;        /* history reaches back to since, and REPLAY_MAX was enough */

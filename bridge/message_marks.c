@@ -46,8 +46,11 @@ struct message_marks message_marks_read(const struct mqtt_publish *p, unsigned b
 			continue;
 		if (span_is(property.name, PROPERTY_SEQ)) {
 			(void)parse_decimal(property.value, &marks.seq);
+		} else if (span_is(property.name, PROPERTY_NUMBER)) {
+			if (marks.order != ORDER_LATE)
+				(void)parse_decimal(property.value, &marks.order);
 		} else if (span_is(property.name, PROPERTY_LATE)) {
-			marks.late = true;
+			marks.order = ORDER_LATE;
 		} else if (span_is(property.name, PROPERTY_ORIGIN)) {
 			/* "<bridge>.<session number>" */
 			const char *dot = memchr(property.value.at, '.', property.value.len);

@@ -26,7 +26,13 @@ struct held {
 	const struct room *room;
 	struct chunk *chunk; /* one reference */
 	uint32_t start, end;
-	bool late;
+	uint64_t order; /* message_marks.h */
+};
+
+/* How far history went when it was asked. */
+struct position {
+	uint64_t n;
+	const char *id; /* the newest; "" for none */
 };
 
 struct replay {
@@ -54,11 +60,12 @@ static void drop_held(struct replay *p, uint32_t i)
 
 /* Keeps those for which keep() is true, in order. */
 static void sift_held(struct replay *p, const struct room *room,
-                      bool (*keep)(const struct held *, const char *), const char *id)
+                      bool (*keep)(const struct held *, const struct position *),
+                      const struct position *position)
 {
 	uint32_t kept = 0;
 	for (uint32_t i = 0; i < p->held_count; i++) {
-		if (p->held[i].room == room && !keep(&p->held[i], id))
+		if (p->held[i].room == room && !keep(&p->held[i], position))
 			drop_held(p, i);
 		else
 			p->held[kept++] = p->held[i];
@@ -66,30 +73,33 @@ static void sift_held(struct replay *p, const struct room *room,
 	p->held_count = kept;
 }
 
-static bool keep_none(const struct held *h, const char *id)
+static bool keep_none(const struct held *h, const struct position *position)
 {
 	(void)h;
-	(void)id;
+	(void)position;
 	return false;
 }
 
-static bool keep_late(const struct held *h, const char *id)
+static bool keep_late(const struct held *h, const struct position *position)
 {
-	(void)id;
-	return h->late;
+	(void)position;
+	return h->order == ORDER_LATE;
 }
 
 /* What is not within the position. */
-static bool keep_newer(const struct held *h, const char *id)
+static bool keep_newer(const struct held *h, const struct position *position)
 {
 	size_t len;
 	uint32_t next;
+	if (h->order != ORDER_BY_ID)
+		return h->order > position->n; /* ORDER_LATE is greater than any */
+	const char *id = position->id;
 	const char *payload = chunk_frame_payload(h->chunk, h->start, &len, &next);
-	return h->late || id[0] == '\0' || len < ID_AT + ULID_LEN || memcmp(payload + ID_AT, id, ULID_LEN) > 0;
+	return id[0] == '\0' || len < ID_AT + ULID_LEN || memcmp(payload + ID_AT, id, ULID_LEN) > 0;
 }
 
 static bool hold(struct replay *p, const struct room *room, struct chunk *c, uint32_t start, uint32_t end,
-                 bool late)
+                 uint64_t order)
 {
 	if (p->held_count == p->held_cap) {
 		uint32_t cap = p->held_cap > 0 ? p->held_cap * 2 : 16;
@@ -100,7 +110,7 @@ static bool hold(struct replay *p, const struct room *room, struct chunk *c, uin
 		p->held_cap = cap;
 	}
 	c->refs++;
-	p->held[p->held_count++] = (struct held){room, c, start, end, late};
+	p->held[p->held_count++] = (struct held){room, c, start, end, order};
 	p->held_bytes += end - start;
 	return true;
 }
@@ -139,7 +149,7 @@ static void take_position(struct replay *p, bool own, uint64_t n, const char *id
 			place->dropped = place->read = false;
 			place->progress.upto = n;
 			if (place->known)
-				sift_held(p, place->room, keep_newer, id);
+				sift_held(p, place->room, keep_newer, &(struct position){n, id});
 		}
 		all &= place->known;
 	}
@@ -326,17 +336,17 @@ static void drop_and_ask(struct replay *p)
 }
 
 bool replay_takes(struct session *s, const struct room *room, struct chunk *c, uint32_t start, uint32_t end,
-                  bool late)
+                  uint64_t order)
 {
 	struct replay *p = s->replay;
-	if (p == NULL || (!p->started && !late))
+	if (p == NULL || (!p->started && order != ORDER_LATE))
 		return p != NULL;
 	bool waits = !p->started;
 	for (uint32_t i = 0; i < p->place_count && !waits; i++)
 		waits = p->places[i].room == room && !p->places[i].left && !p->places[i].live;
 	if (!waits)
 		return false;
-	if (!hold(p, room, c, start, end, late)) {
+	if (!hold(p, room, c, start, end, order)) {
 		session_close(s, CLOSE_INTERNAL, "out of memory");
 		return true;
 	}

@@ -9,7 +9,8 @@
  *     own for rooms that share it, over the session's own for the inbox and its own subscriptions.
  *     Whatever had come before that question was asked is within the position and is left to history.
  *  2. The answer comes behind everything that the broker had queued before it on that connection. What
- *     comes between question and answer is held; of that, what is within the position goes.
+ *     comes between question and answer is held; of that, what is within the position goes: by its id, or by
+ *     its number in history, which the plugin puts on it where messages of other nodes make ids tell nothing.
  *  3. History is read up to the position (waiting for the writer), page by page, as fast as the
  *     client takes it. Live messages are held meanwhile.
  *  4. `recovered`, then what is held, then live.
@@ -44,7 +45,7 @@ void replay_start(struct session *s);
 /* A live message for this session: room NULL for the inbox. True when it is held or left to history, and
  * must not be sent now. */
 bool replay_takes(struct session *s, const struct room *room, struct chunk *c, uint32_t start, uint32_t end,
-                  bool late);
+                  uint64_t order);
 
 /* The session leaves that room. */
 void replay_leave(struct session *s, const struct room *room);

@@ -243,8 +243,8 @@ static void deliver(struct rooms *r, struct room *room, const struct mqtt_publis
 	}
 	struct frame frame = {.arrival = ++r->arrivals,
 	                      .start = room->chunk->len,
-	                      .late = marks.late,
-	                      .sent_ms = marks.late ? 0 : marks.sent_ms};
+	                      .order = marks.order,
+	                      .sent_ms = marks.order == ORDER_LATE ? 0 : marks.sent_ms};
 	struct session *author = sessions_author(&r->bridge->sessions, p, &marks);
 	if (author != NULL && !author->echo) {
 		frame.origin = author->number;
@@ -300,7 +300,7 @@ static void push_frame(struct session *s, const struct room *room, struct frame 
 	if (frame->origin == s->number)
 		frame->left_out = true;
 	else
-		session_deliver(s, room, room->chunk, frame->start, frame->end, frame->late);
+		session_deliver(s, room, room->chunk, frame->start, frame->end, frame->order);
 }
 
 static void push_frames(struct session *s, const struct room *room)

@@ -33,8 +33,8 @@ struct frame {
 	uint64_t origin;  /* number of the session that must not get it: the author's; else 0 */
 	uint64_t sent_ms;
 	uint32_t start, end;
-	bool late;     /* message_marks.h */
-	bool left_out; /* one member has not got it: its author */
+	uint64_t order; /* message_marks.h */
+	bool left_out;  /* one member has not got it: its author */
 };
 
 enum room_subscription { ROOM_UNSUBSCRIBED, ROOM_SUBSCRIBING, ROOM_SUBSCRIBED };

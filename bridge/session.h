@@ -254,7 +254,7 @@ void session_send_text(struct session *s, const char *payload, size_t len);
 
 /* Hands a message to the session, unless a replay takes it first: room NULL for the inbox. */
 void session_deliver(struct session *s, const struct room *room, struct chunk *c, uint32_t start,
-                     uint32_t end, bool late);
+                     uint32_t end, uint64_t order);
 
 /* The ready frame, to those who opted in to any event. Once. */
 void session_send_ready(struct session *s);

@@ -125,10 +125,10 @@ static bool is_person(const char *text, size_t len, const struct identity *who)
 }
 
 /* Notes the id. False when it has been given before; what is older than all that are remembered has been,
- * unless it is late. */
-static bool note_given(struct given *g, const char *id, bool late)
+ * where ids tell the order. */
+static bool note_given(struct given *g, const char *id, bool disordered)
 {
-	bool older = g->count == GIVEN_MAX && !late;
+	bool older = g->count == GIVEN_MAX && !disordered;
 	for (uint32_t i = 1; i <= g->count; i++) {
 		int order = memcmp(id, g->ids[(g->next + GIVEN_MAX - i) % GIVEN_MAX], ULID_LEN);
 		if (order == 0)
@@ -173,7 +173,7 @@ struct session *session_receiver(struct session *s, const struct room *room, con
 		own = marks->origin == to->number; /* to oneself */
 	if (own && !to->echo)
 		return NULL;
-	bool fresh = h.id_len != ULID_LEN || note_given(s->who->given, h.id, marks->late);
+	bool fresh = h.id_len != ULID_LEN || note_given(s->who->given, h.id, marks->order != ORDER_BY_ID);
 	return fresh || s->persistent ? to : NULL;
 }
 

@@ -199,7 +199,7 @@ static void on_message(struct session *s, const struct topic *topic, const struc
 	count(COUNTER_DELIVERED_DIRECT);
 	struct chunk *c = make_frame(to, p);
 	if (c != NULL)
-		session_deliver(to, room, c, 0, c->len, marks.late);
+		session_deliver(to, room, c, 0, c->len, marks.order);
 	chunk_release(c);
 }
 

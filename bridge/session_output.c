@@ -100,9 +100,9 @@ void session_send_in_order(struct session *s, struct chunk *c, uint32_t start, u
 }
 
 void session_deliver(struct session *s, const struct room *room, struct chunk *c, uint32_t start,
-                     uint32_t end, bool late)
+                     uint32_t end, uint64_t order)
 {
-	if (s->replay == NULL || !replay_takes(s, room, c, start, end, late))
+	if (s->replay == NULL || !replay_takes(s, room, c, start, end, order))
 		session_send_in_order(s, c, start, end);
 }
 

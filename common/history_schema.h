@@ -6,7 +6,8 @@
  *
  * messages.n is the order of delivery, and what replays and pages go by. It grows, without being dense: a
  * message that was published with QoS 2 gets a new, higher one when the broker releases it. `id` is the ULID
- * that people see; ids are in the order of n but for those same messages. mailbox holds each direct message
+ * that people see; ids are in the order of n but for those same messages, and for those of
+ * other nodes. mailbox holds each direct message
  * once for each of its people (once in all for one to oneself).
  *
  * Pure: no I/O here.
@@ -29,6 +30,12 @@ enum history_kind {
 
 #define HISTORY_PLACE_MAX (2 * IDENTITY_MAX + 1) /* bytes of a place's name */
 
+/* With other nodes: when a message with a number of n or more was delivered here, everything up to the number
+ * `upto` had been delivered at every node. The row with the largest n not above a message's number tells for
+ * it. No rows without other nodes. (Files of versions that knew none have no such table until they are
+ * opened.) */
+#define HISTORY_SETTLED "CREATE TABLE IF NOT EXISTS settled(n INTEGER PRIMARY KEY,upto INTEGER NOT NULL);"
+
 #define HISTORY_SCHEMA                                                                                       \
 	"CREATE TABLE messages("                                                                                 \
 	"n INTEGER PRIMARY KEY,"                                                                                 \
@@ -38,8 +45,7 @@ enum history_kind {
 	"body TEXT NOT NULL,"               /* canonical JSON, the bytes that were delivered; empty: deleted */  \
 	"late INTEGER NOT NULL DEFAULT 0);" /* 1: accepted with QoS 2 and not seen released; 2: released, and    \
 	                                       given a new number then */                                        \
-	"CREATE INDEX messages_late ON messages(id) WHERE late=1;"                                               \
-	"CREATE TABLE places("                                                                                   \
+	"CREATE INDEX messages_late ON messages(id) WHERE late=1;" HISTORY_SETTLED "CREATE TABLE places("        \
 	"place INTEGER PRIMARY KEY,"                                                                             \
 	"kind INTEGER NOT NULL,"                                                                                 \
 	"name TEXT NOT NULL,"                                                                                    \

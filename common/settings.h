@@ -50,6 +50,9 @@
 #define PROPERTY_LATE                                                                                        \
 	"late" /* "1" on what was published with QoS 2: delivered some time after it was accepted, and           \
 	          until then under an earlier number in history */
+#define PROPERTY_NUMBER                                                                                      \
+	"n" /* decimal, the message's number in history (history_schema.h): only with other nodes, whose         \
+	       messages make ids tell nothing of the order of delivery */
 #define ORIGIN_MAX 24
 
 struct bridge_settings {

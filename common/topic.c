@@ -112,6 +112,10 @@ struct topic topic_parse(const char *root, size_t root_len, const char *topic, s
 		cut_level(&rest, end, &t.name, &t.name_len);
 		if (!rest)
 			t.kind = TOPIC_BRIDGE;
+	} else if (span_is(level, level_len, "nodes")) {
+		cut_level(&rest, end, &t.name, &t.name_len);
+		if (!rest)
+			t.kind = TOPIC_NODE;
 	}
 	if (t.kind == TOPIC_UNKNOWN) {
 		t.name = NULL;
@@ -130,6 +134,14 @@ bool room_name_valid(const char *s, size_t n)
 			return false;
 	}
 	return true;
+}
+
+bool node_name_valid(const char *s, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!is_plain((unsigned char)s[i]) || s[i] == '~' || s[i] == '@')
+			return false;
+	return n > 0;
 }
 
 bool topic_root_valid(const char *s, size_t n)
@@ -299,6 +311,10 @@ size_t topic_format(enum topic_kind kind, const char *root, const char *name, si
 	case TOPIC_BRIDGE:
 		put_text(&o, "/bridges/");
 		put_level(&o, name, name_len);
+		break;
+	case TOPIC_NODE:
+		put_text(&o, "/nodes/");
+		put_bytes(&o, name, name_len);
 		break;
 	case TOPIC_SYNC:
 		put_text(&o, "/sync");

@@ -11,6 +11,7 @@
  *   <root>/users/<id>/typing        typing events             TOPIC_USER_TYPING
  *   <root>/users/<id>/events        the same of direct messages    TOPIC_USER_EVENTS
  *   <root>/users/<id>/notices/<cid> acks and errors           TOPIC_NOTICES
+ *   <root>/nodes/<node>             what one node tells the others          TOPIC_NODE
  *   <root>/bridges/<cid>            what the plugin tells one bridge process, or one of its sessions
  *                                                             TOPIC_BRIDGE
  *   <root>/events                   what moderators say to all    TOPIC_EVENTS
@@ -33,6 +34,7 @@
 #define ROOM_MAX 64                        /* bytes of a room name */
 #define TOPIC_LEVEL_MAX (3 * IDENTITY_MAX) /* bytes of an encoded address */
 #define TOPIC_ROOT_MAX 64                  /* bytes of the root */
+#define NODE_NAME_MAX 32                   /* bytes of a node's name */
 
 enum topic_kind {
 	TOPIC_OUTSIDE, /* not under the root: not ours */
@@ -47,6 +49,7 @@ enum topic_kind {
 	TOPIC_NOTICES,
 	TOPIC_BRIDGE,
 	TOPIC_SYNC,
+	TOPIC_NODE,
 	TOPIC_ROOM_EVENTS,
 	TOPIC_USER_EVENTS,
 	TOPIC_EVENTS,
@@ -56,7 +59,8 @@ enum topic_kind {
  * structural: name may still be no valid room or encoded address. */
 struct topic {
 	enum topic_kind kind;
-	const char *name; /* the room, or the encoded address; for TOPIC_BRIDGE the encoded client id */
+	const char *name; /* the room, or the encoded address; for TOPIC_BRIDGE the encoded client id, for
+	                     TOPIC_NODE its name */
 	size_t name_len;
 	const char *client; /* TOPIC_NOTICES: the encoded client id, else NULL */
 	size_t client_len;
@@ -67,6 +71,9 @@ struct topic topic_parse(const char *root, size_t root_len, const char *topic, s
 
 /* 1 to 64 of a-z 0-9 - _ . */
 bool room_name_valid(const char *s, size_t n);
+
+/* A-Z a-z 0-9 - _ . and at least one of them; how many may be is its reader's business. */
+bool node_name_valid(const char *s, size_t n);
 
 /* 1 to 64 bytes, levels of A-Za-z0-9-_. joined by '/', none empty, not starting with '$'. */
 bool topic_root_valid(const char *s, size_t n);
@@ -88,9 +95,9 @@ bool topic_level_identity_lenient(const char *level, size_t n, struct identity *
 bool topic_level_equals(const char *level, size_t level_len, const char *s, size_t n);
 
 /* Writes one of the topics above, NUL-terminated. name is a room, a plain
- * (unencoded) address, a plain client id (TOPIC_BRIDGE) or ignored (TOPIC_SYNC, TOPIC_EVENTS), client a plain
- * client id (TOPIC_NOTICES only, else NULL). Returns the length without the NUL, or 0 when it does not fit
- * into cap. */
+ * (unencoded) address, a plain client id (TOPIC_BRIDGE), a node's name or ignored (TOPIC_SYNC, TOPIC_EVENTS),
+ * client a plain client id (TOPIC_NOTICES only, else NULL). Returns the length without the NUL, or 0 when it
+ * does not fit into cap. */
 size_t topic_format(enum topic_kind kind, const char *root, const char *name, size_t name_len,
                     const char *client, size_t client_len, char *out, size_t cap);
 

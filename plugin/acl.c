@@ -17,7 +17,9 @@
 #include "moderators.h"
 #include "notices.h"
 #include "options.h"
+#include "peers.h"
 #include "presence.h"
+#include "relay.h"
 #include "schema.h"
 #include "sync.h"
 #include "users.h"
@@ -82,17 +84,19 @@ static bool may_read(struct mosquitto *handle, const struct topic *t)
 	case TOPIC_ROOM_EVENTS:
 	case TOPIC_EVENTS:
 		return state.options->auth == AUTH_NONE || auth_is_bridge(handle) ||
-		       author_identity(handle, &room) != NULL;
+		       author_identity(handle, &room) != NULL || peers_is(handle);
 	case TOPIC_INBOX:
 	case TOPIC_USER_TYPING:
 	case TOPIC_USER_EVENTS:
-		return is_own(handle, t);
+		return is_own(handle, t) || peers_is(handle);
 	case TOPIC_NOTICES:
 		return is_own_client(handle, t);
 	case TOPIC_PRESENCE:
 		return author_identity(handle, &room) != NULL;
 	case TOPIC_BRIDGE:
 		return is_own_bridge(handle, t);
+	case TOPIC_NODE:
+		return peers_is(handle);
 	case TOPIC_OUTSIDE:
 	case TOPIC_UNKNOWN:
 	case TOPIC_ROOM_SEND:
@@ -121,6 +125,8 @@ static void tell(const struct mosquitto_evt_acl_check *ed)
 
 static int on_write(const struct mosquitto_evt_acl_check *ed, const struct topic *t)
 {
+	if (peers_is(ed->client))
+		return relay_may_write(t, ed->payload, ed->payloadlen) ? MOSQ_ERR_SUCCESS : MOSQ_ERR_ACL_DENIED;
 	if (t->kind == TOPIC_ROOM_SEND || t->kind == TOPIC_USER_SEND)
 		return MOSQ_ERR_SUCCESS;
 	if (t->kind == TOPIC_SYNC && sync_may_ask(ed->client))

@@ -5,6 +5,8 @@
  *   users/<id>/inbox, .../typing, .../events      read by that identity
  *   users/<id>/notices/<client id>    read by that client id of that identity
  *   users/<id>/presence               read by anybody with an identity, as far as it is true (presence.h)
+ *   nodes/<node>                      read and written by peers (peers.h), who also read rooms and inboxes
+ *                                     and write there what relay.h lets through
  *   .../send                          written by anybody, read by nobody
  *
  * $CONTROL/chat/v1 is written by moderators (moderators.h), and its /response read by them; whatever else

@@ -11,6 +11,7 @@
 #include "log.h"
 #include "moderation.h"
 #include "options.h"
+#include "peers.h"
 #include "secret.h"
 #include "sync.h"
 #include "tokens.h"
@@ -27,15 +28,17 @@
 static struct {
 	const struct options *options;
 	bool admit_others;
+	bool logins;
 	bool rechecking;                    /* between SIGHUP and the next tick */
 	const struct mosquitto *connecting; /* never looked into */
 	char credential[CREDENTIAL_HEX + 1];
 	const struct mosquitto *bridges[BRIDGE_LINKS_MAX]; /* NULL = free; never looked into */
 } state;
 
-bool auth_start(const struct options *options, bool admit_others)
+bool auth_start(const struct options *options, bool admit_others, bool logins)
 {
 	state.options = options;
+	state.logins = logins;
 	state.admit_others = admit_others;
 	state.rechecking = false;
 	state.connecting = NULL;
@@ -190,12 +193,26 @@ static int admit_own(struct mosquitto_evt_basic_auth *ed, const char *name, cons
 	return MOSQ_ERR_AUTH;
 }
 
+/* A link of another node: its password is the broker's to judge. */
+static int judge_peer(const char *name)
+{
+	if (state.logins)
+		return RC_NOT_JUDGED;
+	log_limited(LOG_CAUSE_PEER_LOGIN, MOSQ_LOG_WARNING,
+	            "refused a client with the user name %s of a peer: there is no password_file, so anybody "
+	            "could have it",
+	            name);
+	return MOSQ_ERR_AUTH;
+}
+
 /* Everybody else who has a user name. */
 static int judge_other(struct mosquitto_evt_basic_auth *ed, const char *name, const char *id)
 {
 	struct identity who;
 	bool address = identity_parse(name, strlen(name), &who);
 
+	if (peers_named(name))
+		return judge_peer(name);
 	if (address && keep_out(&who, id, CLIENT_MQTT))
 		return MOSQ_ERR_AUTH;
 	if (state.options->auth == AUTH_TOKEN && address)

@@ -22,8 +22,10 @@ struct mosquitto_evt_basic_auth;
 struct options;
 
 /* options: borrowed until auth_stop. admit_others: mosquitto 2.0 only, any user name may connect
- * (an open broker); else others decide. False when the system gives no randomness. */
-bool auth_start(const struct options *options, bool admit_others);
+ * (an open broker); else others decide. logins: there is something that asks for passwords (a password_file,
+ * another plugin), without which nobody is let in under the user name of a peer. False when the system gives
+ * no randomness. */
+bool auth_start(const struct options *options, bool admit_others, bool logins);
 
 /* Wipes the credential. */
 void auth_stop(void);

@@ -21,6 +21,8 @@
 #define PLUGIN_COUNTERS(X)                                                                                   \
 	X(ACCEPTED_WS, "messages_accepted", "ws")                                                                \
 	X(ACCEPTED_MQTT, "messages_accepted", "mqtt")                                                            \
+	X(ACCEPTED_PEER, "messages_accepted", "peer")             /* of another node */                          \
+	X(ACCEPTED_PEER_AGAIN, "messages_accepted", "peer_again") /* which had been here before */               \
 	X(ACCEPTED_AGAIN, "messages_accepted", "again")   /* a resend under the same reference: not delivered */ \
 	X(ACCEPTED_TYPING, "messages_accepted", "typing") /* those beyond one a second, too */                   \
 	X(BRIDGE_RESTART, "bridge_restarts", "ready")     /* one that had to be started again is there */        \

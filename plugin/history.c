@@ -13,7 +13,9 @@
 #include "inflight.h"
 #include "log.h"
 #include "options.h"
+#include "peers.h"
 #include "refs.h"
+#include "seen.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -116,6 +118,19 @@ static void await_release(void *arg, const char *body, size_t len)
 		inflight_add(topic, body, len);
 }
 
+static void note_seen(void *arg, const char *id, uint64_t n)
+{
+	(void)arg;
+	seen_add(id, SEEN_ALL, n);
+}
+
+/* With other nodes: what a link may repeat, and what is known to be everywhere. */
+static bool load_nodes(struct history_store *store)
+{
+	return history_store_settle_start(store, peers_any()) == STORE_OK &&
+	       (!peers_any() || history_store_ids(store, SEEN_MAX, note_seen, NULL) == STORE_OK);
+}
+
 /* What was sent before this start is continued, not begun again. */
 static bool load(struct history_store *store)
 {
@@ -136,7 +151,8 @@ static bool load(struct history_store *store)
 	if (history_store_recent(store, now.real_ms > REFS_MS ? now.real_ms - REFS_MS : 0, remember, &now) ==
 	        STORE_OK &&
 	    history_store_unreleased(store, now.real_ms > RELEASE_MS ? now.real_ms - RELEASE_MS : 0,
-	                             await_release, NULL) == STORE_OK)
+	                             await_release, NULL) == STORE_OK &&
+	    load_nodes(store))
 		return true;
 	log_line(MOSQ_LOG_ERR, "plugin_opt_history_file %s: %s", state.options->history_file,
 	         history_store_error(store));
@@ -206,6 +222,33 @@ void history_stop(void)
 	memset(&state, 0, sizeof(state));
 }
 
+/* Fills in what kind of place the target is. pair: room for its name. */
+static void find_place(struct history_message *m, const struct identity *author,
+                       const struct schema_target *target, char pair[HISTORY_PLACE_MAX + 1])
+{
+	if (target->room) {
+		m->kind = HISTORY_ROOM;
+		m->place = target->room;
+		m->place_len = target->room_len;
+	} else {
+		m->kind = HISTORY_PAIR;
+		m->place = pair;
+		m->place_len = history_pair_name(author, target->recipient, pair);
+	}
+}
+
+static void log_not_kept(bool full)
+{
+	if (full)
+		log_limited(
+		    LOG_CAUSE_HISTORY_FULL, MOSQ_LOG_ERR,
+		    "%u bytes wait to be written to the history (plugin_opt_history_queue_bytes): messages are "
+		    "refused, and those of other nodes not kept",
+		    (unsigned)state.options->history_queue_bytes);
+	else
+		log_limited(LOG_CAUSE_MEMORY, MOSQ_LOG_ERR, "out of memory: a message is refused, or not kept");
+}
+
 bool history_prepare(const struct identity *author, const struct schema_target *target, const char *ref,
                      const char *id, const char *body, size_t len, bool late, struct history_item **out)
 {
@@ -216,31 +259,43 @@ bool history_prepare(const struct identity *author, const struct schema_target *
 	*out = NULL;
 	if (!state.options)
 		return true;
-	if (target->room) {
-		m.kind = HISTORY_ROOM;
-		m.place = target->room;
-		m.place_len = target->room_len;
-	} else {
-		m.kind = HISTORY_PAIR;
-		m.place = pair;
-		m.place_len = history_pair_name(author, target->recipient, pair);
-	}
+	find_place(&m, author, target, pair);
 	if (ref[0] != '\0') {
 		m.ref = ref;
 		m.ref_len = strlen(ref);
 	}
 	*out = history_writer_item(&m, &full);
-	if (*out)
-		return true;
-	if (full)
-		log_limited(
-		    LOG_CAUSE_HISTORY_FULL, MOSQ_LOG_ERR,
-		    "%u bytes wait to be written to the history (plugin_opt_history_queue_bytes): messages are "
-		    "refused",
-		    (unsigned)state.options->history_queue_bytes);
-	else
-		log_limited(LOG_CAUSE_MEMORY, MOSQ_LOG_ERR, "out of memory: a message is refused");
-	return false;
+	if (!*out)
+		log_not_kept(full);
+	return *out != NULL;
+}
+
+uint64_t history_relayed(const struct identity *author, const struct schema_target *target, const char *id,
+                         const char *body, size_t len)
+{
+	struct history_message m = {.id = id, .body = body, .body_len = len, .relayed = true};
+	char pair[HISTORY_PLACE_MAX + 1];
+	struct history_item *item;
+	bool full;
+
+	if (!state.options)
+		return 0;
+	find_place(&m, author, target, pair);
+	item = history_writer_item(&m, &full);
+	if (!item)
+		log_not_kept(full);
+	return history_commit(item);
+}
+
+uint64_t history_next(void)
+{
+	return state.options ? history_writer_next() : 0;
+}
+
+void history_settle(uint64_t upto)
+{
+	if (state.options && !history_writer_settle(upto))
+		log_limited(LOG_CAUSE_MEMORY, MOSQ_LOG_ERR, "out of memory: replays give more than they must");
 }
 
 /* Keeps the last number, and the newest id: what is released late has an older one. */

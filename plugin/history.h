@@ -45,6 +45,18 @@ uint64_t history_commit(struct history_item *item);
 /* It is not. NULL is allowed. */
 void history_abandon(struct history_item *item);
 
+/* The number that the next history_commit will give; 0 without history. */
+uint64_t history_next(void);
+
+/* A message of another node, on its way here: prepared and committed at once. Returns its number. It is not
+ * refused for a full queue, for there is nobody to tell: then it is not kept here, which is logged, and the
+ * answer is 0, as without history. */
+uint64_t history_relayed(const struct identity *author, const struct schema_target *target, const char *id,
+                         const char *body, size_t len);
+
+/* Everything up to this number is at every node by now (nodes.h). */
+void history_settle(uint64_t upto);
+
 /* The broker releases the message with this id (ULID_LEN bytes), published with QoS 2. */
 void history_released(const char *id);
 

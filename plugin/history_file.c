@@ -151,7 +151,7 @@ static bool set_up(struct history_store *s, const struct history_store_config *c
 	return true;
 }
 
-/* Makes the tables; else only proves that the database can be written. */
+/* Makes the tables that are not there, and proves that the database can be written. */
 static bool set_tables(struct history_store *s, bool empty, char why[HISTORY_WHY_MAX])
 {
 	char pragmas[96];
@@ -159,7 +159,7 @@ static bool set_tables(struct history_store *s, bool empty, char why[HISTORY_WHY
 	(void)snprintf(pragmas, sizeof(pragmas), "PRAGMA application_id=%d;PRAGMA user_version=%d",
 	               HISTORY_APPLICATION_ID, HISTORY_USER_VERSION);
 	if (exec(s, "BEGIN IMMEDIATE") && (!empty || (exec(s, HISTORY_SCHEMA) && exec(s, pragmas))) &&
-	    exec(s, "COMMIT"))
+	    exec(s, HISTORY_SETTLED) && exec(s, "COMMIT"))
 		return true;
 	(void)fail(s, why);
 	history_store_rollback(s);

@@ -33,6 +33,11 @@ const char *const history_store_texts[STATEMENTS] = {
     [REMOVE_MAIL] = "DELETE FROM mailbox WHERE user=?1 AND n=?2",
     [REMOVE_PLACE] =
         "DELETE FROM places WHERE place=?1 AND NOT EXISTS(SELECT 1 FROM messages WHERE place=?1)",
+    [SETTLE] = "INSERT OR REPLACE INTO settled(n,upto) VALUES(?1,?2)",
+    [SETTLE_FIRST] = "INSERT INTO settled(n,upto) SELECT ?1,?2 WHERE NOT EXISTS(SELECT 1 FROM settled)",
+    [FORGET_SETTLED] = "DELETE FROM settled",
+    [REMOVE_SETTLED] = "DELETE FROM settled WHERE n<(SELECT max(n) FROM settled WHERE n<=?1)",
+    [NEWEST_IDS] = "SELECT id,n FROM (SELECT id,n FROM messages ORDER BY n DESC LIMIT ?1) ORDER BY n",
     [REMOVE_USER] = "DELETE FROM users WHERE user=?1 AND NOT EXISTS(SELECT 1 FROM mailbox WHERE user=?1)",
 };
 
@@ -215,7 +220,7 @@ static bool stands(struct history_store *s, const struct history_message *m)
 	uint64_t n;
 	bool pair, same;
 
-	same = locate(s, m->id, &n, &pair, &people) == STORE_OK && n == m->n;
+	same = locate(s, m->id, &n, &pair, &people) == STORE_OK && (n == m->n || (m->relayed && n > 0));
 	located(s);
 	return same;
 }
@@ -291,6 +296,42 @@ enum store_result history_store_renumber(struct history_store *s, const char *id
 			result = move_mail(s, &people, old, n);
 	}
 	located(s);
+	return result;
+}
+
+enum store_result history_store_settle(struct history_store *s, uint64_t n, uint64_t upto)
+{
+	return number(s, SETTLE, 1, n) && number(s, SETTLE, 2, upto) ? run(s, SETTLE) : history_store_failed(s);
+}
+
+enum store_result history_store_settle_start(struct history_store *s, bool peers)
+{
+	if (!peers)
+		return run(s, FORGET_SETTLED);
+	return number(s, SETTLE_FIRST, 1, s->newest + 1) && number(s, SETTLE_FIRST, 2, s->newest)
+	           ? run(s, SETTLE_FIRST)
+	           : history_store_failed(s);
+}
+
+enum store_result history_store_ids(struct history_store *s, uint64_t max,
+                                    void (*each)(void *arg, const char *id, uint64_t n), void *arg)
+{
+	sqlite3_stmt *statement = s->statements[NEWEST_IDS];
+	enum store_result result = STORE_OK;
+	const char *id;
+	int rc;
+
+	if (!number(s, NEWEST_IDS, 1, max))
+		return history_store_failed(s);
+	while ((rc = sqlite3_step(statement)) == SQLITE_ROW) {
+		id = (const char *)sqlite3_column_text(statement, 0);
+		if (id && ulid_valid(id, strlen(id)))
+			each(arg, id, (uint64_t)sqlite3_column_int64(statement, 1));
+	}
+	if (rc != SQLITE_DONE)
+		result = history_store_failed(s);
+	(void)sqlite3_reset(statement);
+	(void)sqlite3_clear_bindings(statement);
 	return result;
 }
 
@@ -563,6 +604,8 @@ enum store_result history_store_trim(struct history_store *s, uint64_t before_ms
 	result = history_store_begin(s);
 	for (i = 0; i < count && result == STORE_OK; i++)
 		result = remove_message(s, list[i]);
+	if (result == STORE_OK)
+		result = number(s, REMOVE_SETTLED, 1, list[0]) ? run(s, REMOVE_SETTLED) : history_store_failed(s);
 	if (result == STORE_OK)
 		result = history_store_commit(s);
 	if (result != STORE_OK) {

@@ -47,7 +47,8 @@ struct history_message {
 	size_t ref_len;
 	const char *body;
 	size_t body_len;
-	bool late; /* QoS 2: it will be renumbered when it is released */
+	bool late;    /* QoS 2: it will be renumbered when it is released */
+	bool relayed; /* of another node: one that stands there already under any n is well */
 };
 
 /* Where a message was whose text has been forgotten. */
@@ -99,6 +100,16 @@ enum store_result history_store_insert(struct history_store *store, const struct
 /* The message with this id gets another n. STORE_NEVER where there is none, or n is taken. */
 enum store_result history_store_renumber(struct history_store *store, const char *id, uint64_t n);
 
+/* From the number n on, everything up to upto is everywhere (HISTORY_SETTLED). */
+enum store_result history_store_settle(struct history_store *store, uint64_t n, uint64_t upto);
+
+/* peers: what is there now counts as settled, unless something else is known. Else nothing is known. Not
+ * inside a transaction. */
+enum store_result history_store_settle_start(struct history_store *store, bool peers);
+
+/* Calls back for the newest messages, max of them, in the order of n. */
+enum store_result history_store_ids(struct history_store *store, uint64_t max,
+                                    void (*each)(void *arg, const char *id, uint64_t n), void *arg);
 /* Takes the text of the message out->id away, so that nothing of it stays in the database; its row stays, for
  * others refer to it. out->found (false before) tells whether there was one. */
 enum store_result history_store_forget(struct history_store *store, struct history_forgotten *out);

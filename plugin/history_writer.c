@@ -21,13 +21,15 @@
 #define BUSY_PATIENCE_MS 1000 /* that somebody else may hold the database before it is worth a line */
 #define AGE_CHECK_MS 10000
 
-enum task { INSERT, RENUMBER, FORGET };
+enum task { INSERT, RENUMBER, FORGET, SETTLE };
 
 struct history_item {
 	struct history_item *next;
 	size_t size;
 	enum task task;
-	struct history_message message;      /* points into text; RENUMBER: n and id alone */
+	uint64_t upto; /* SETTLE */
+	struct history_message
+	    message; /* points into text; RENUMBER: n and id alone; SETTLE: the last n before it */
 	struct history_forgotten *forgotten; /* FORGET: id, then the result; else NULL */
 	char text[];
 };
@@ -124,17 +126,22 @@ static void append(struct list *list, struct history_item *item)
 	list->last = item;
 }
 
-static uint64_t put(struct history_item *item)
+static void enqueue(struct history_item *item)
 {
 	bool first;
 
-	item->message.n = ++state.last;
 	(void)pthread_mutex_lock(&shared.mutex);
 	first = !shared.queue.first;
 	append(&shared.queue, item);
 	(void)pthread_mutex_unlock(&shared.mutex);
 	if (first)
 		(void)pthread_cond_signal(&shared.wake);
+}
+
+static uint64_t put(struct history_item *item)
+{
+	item->message.n = ++state.last;
+	enqueue(item);
 	return state.last;
 }
 
@@ -156,6 +163,26 @@ uint64_t history_writer_renumber(const char *id)
 	item->message.id = memcpy(item->text, id, ULID_LEN);
 	(void)atomic_fetch_add(&shared.bytes, item->size);
 	return put(item);
+}
+
+uint64_t history_writer_next(void)
+{
+	return state.last + 1;
+}
+
+bool history_writer_settle(uint64_t upto)
+{
+	struct history_item *item = calloc(1, sizeof(*item));
+
+	if (!item)
+		return false;
+	item->size = sizeof(*item);
+	item->task = SETTLE;
+	item->upto = upto;
+	item->message.n = state.last;
+	(void)atomic_fetch_add(&shared.bytes, item->size);
+	enqueue(item);
+	return true;
 }
 
 bool history_writer_forget(const char *id)
@@ -338,7 +365,7 @@ static bool have_store(void)
 		return false;
 	}
 	newest = history_store_newest(writer.store, id);
-	if (!writer.taken.first || newest < writer.taken.first->message.n)
+	if (!writer.taken.first || newest < writer.taken.first->message.n + (writer.taken.first->task == SETTLE))
 		return true;
 	history_store_close(writer.store);
 	writer.store = NULL;
@@ -350,11 +377,21 @@ static bool have_store(void)
 static enum store_result write_item(const struct history_item *item, unsigned long *left_out)
 {
 	char text[HISTORY_WHY_MAX];
-	enum store_result result = item->task == FORGET ? history_store_forget(writer.store, item->forgotten)
-	                           : item->task == INSERT
-	                               ? history_store_insert(writer.store, &item->message)
-	                               : history_store_renumber(writer.store, item->message.id, item->message.n);
+	enum store_result result = STORE_OK;
 
+	switch (item->task) {
+	case INSERT:
+		result = history_store_insert(writer.store, &item->message);
+		break;
+	case RENUMBER:
+		result = history_store_renumber(writer.store, item->message.id, item->message.n);
+		break;
+	case FORGET:
+		result = history_store_forget(writer.store, item->forgotten);
+		break;
+	case SETTLE:
+		return history_store_settle(writer.store, item->message.n + 1, item->upto);
+	}
 	if (result != STORE_NEVER)
 		return result;
 	(*left_out)++;

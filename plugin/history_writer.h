@@ -64,6 +64,12 @@ uint64_t history_writer_put(struct history_item *item, char id[ULID_LEN + 1]);
  * for the queue's bound; 0 when out of memory. */
 uint64_t history_writer_renumber(const char *id);
 
+/* The number that the next history_writer_put will give. */
+uint64_t history_writer_next(void);
+
+/* From the next number on everything up to upto is at every node (HISTORY_SETTLED); queued behind everything.
+ * Never refused for the queue's bound; false when out of memory. */
+bool history_writer_settle(uint64_t upto);
 /* Has the text of the message with this id (ULID_LEN bytes) forgotten, behind everything queued. False when
  * out of memory. What has become of it tells history_writer_forgotten. */
 bool history_writer_forget(const char *id);

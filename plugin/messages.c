@@ -28,15 +28,17 @@
 #include "notices.h"
 #include "options.h"
 #include "origin.h"
+#include "peers.h"
+#include "properties.h"
 #include "refs.h"
+#include "relay.h"
 #include "rooms.h"
 #include "schema.h"
+#include "seen.h"
 #include "sync.h"
 #include "typing.h"
 #include "users.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 #define TOPIC_MAX (TOPIC_ROOT_MAX + TOPIC_LEVEL_MAX + 32)
@@ -101,35 +103,13 @@ static int sink(struct mosquitto_evt_message *ed)
 /* The properties of a canonical message; seq 0 = none. NULL when out of memory; else the caller's. */
 static mosquitto_property *make_properties(const struct incoming *in, uint64_t seq)
 {
-	const char *via = in->author->kind == CLIENT_SESSION ? "ws" : "mqtt";
-	mosquitto_property *list = NULL;
-	char number[24];
+	bool session = in->author->kind == CLIENT_SESSION, late = in->ed->qos == 2;
+	uint64_t n = !late && peers_any() ? history_next() : 0;
+	mosquitto_property *list = properties_make(session ? "ws" : "mqtt", seq, n, late);
 
-	(void)snprintf(number, sizeof(number), "%" PRIu64, seq);
-	if (mosquitto_property_add_byte(&list, MQTT_PROP_PAYLOAD_FORMAT_INDICATOR, 1) != MOSQ_ERR_SUCCESS ||
-	    mosquitto_property_add_string(&list, MQTT_PROP_CONTENT_TYPE, "application/json") !=
-	        MOSQ_ERR_SUCCESS ||
-	    mosquitto_property_add_string_pair(&list, MQTT_PROP_USER_PROPERTY, PROPERTY_VIA, via) !=
-	        MOSQ_ERR_SUCCESS ||
-	    (seq > 0 && mosquitto_property_add_string_pair(&list, MQTT_PROP_USER_PROPERTY, PROPERTY_SEQ,
-	                                                   number) != MOSQ_ERR_SUCCESS) ||
-	    (in->ed->qos == 2 && mosquitto_property_add_string_pair(&list, MQTT_PROP_USER_PROPERTY, PROPERTY_LATE,
-	                                                            "1") != MOSQ_ERR_SUCCESS) ||
-	    (in->author->kind == CLIENT_SESSION && origin_copy(&list, in->ed->properties) != MOSQ_ERR_SUCCESS)) {
+	if (list && session && origin_copy(&list, in->ed->properties) != MOSQ_ERR_SUCCESS)
 		mosquitto_property_free_all(&list);
-		return NULL;
-	}
 	return list;
-}
-
-/* The publish goes on with these properties, which become the broker's. */
-static void replace_properties(struct mosquitto_evt_message *ed, mosquitto_property *list)
-{
-	mosquitto_property *old = ed->properties;
-
-	ed->properties = list;
-	if (!state.broker_frees_replaced)
-		mosquitto_property_free_all(&old);
 }
 
 /* The publish goes on with this payload (from mosquitto_malloc), which becomes the broker's; the broker
@@ -218,7 +198,7 @@ static int to_room(struct incoming *in, char *payload, size_t len)
 	}
 	cut_send(ed->topic);
 	replace_payload(ed, payload, len);
-	replace_properties(ed, properties);
+	properties_replace(ed, properties);
 	if (ed->qos == 2)
 		inflight_add(ed->topic, payload, len);
 	return MOSQ_ERR_SUCCESS;
@@ -256,7 +236,7 @@ static int to_recipient_released(struct incoming *in, char *payload, size_t len)
 	}
 	replace_topic(ed, inbox);
 	replace_payload(ed, payload, len);
-	replace_properties(ed, properties);
+	properties_replace(ed, properties);
 	inflight_add(ed->topic, payload, len);
 	return MOSQ_ERR_SUCCESS;
 }
@@ -294,6 +274,8 @@ static int deliver(struct incoming *in, const struct schema_message *m)
 	}
 	count(in->author->kind == CLIENT_SESSION ? COUNTER_ACCEPTED_WS : COUNTER_ACCEPTED_MQTT);
 	answer.n = history_commit(kept);
+	if (peers_any())
+		seen_add(answer.id, SEEN_ALL, answer.n); /* a hub may echo it */
 	if (in->ref[0] != '\0') {
 		refs_add(in->author->who, in->ref, strlen(in->ref), &answer, in->now_ms);
 		acks_send(in->author, in->ref, &answer);
@@ -327,7 +309,7 @@ static int repeat(struct incoming *in, const struct ref_answer *answer)
 		}
 		replace_topic(ed, topic);
 		replace_payload(ed, payload, first->len);
-		replace_properties(ed, properties);
+		properties_replace(ed, properties);
 	}
 	count(COUNTER_ACCEPTED_AGAIN);
 	acks_send(in->author, in->ref, answer);
@@ -405,6 +387,8 @@ int messages_on_message(struct mosquitto_evt_message *ed)
 		sync_on_message(ed);
 		return sink(ed);
 	}
+	if (peers_is(ed->client))
+		return relay_on_message(ed, &t);
 	in.author = author_of(ed->client, &stranger);
 	if (!in.author)
 		return MOSQ_ERR_ACL_DENIED;

@@ -489,6 +489,49 @@ static const char *read_tls_key_file(const char *v, struct options *o)
 	return read_tls_file(v, o->tls_key_file);
 }
 
+static bool link_name_valid(const char *s, size_t n, size_t max)
+{
+	/* No '@' and no '$': never an address, never the bridges' own. */
+	return n > 0 && n <= max && node_name_valid(s, n);
+}
+
+static const char *read_node(const char *v, struct options *o)
+{
+	if (!link_name_valid(v, strlen(v), NODE_NAME_MAX))
+		return "a name of 1 to 32 of A-Z a-z 0-9 - _ . is expected, another one for each node";
+	memcpy(o->node, v, strlen(v) + 1);
+	return NULL;
+}
+
+static const char *read_peers(const char *v, struct options *o)
+{
+	static const char expected[] =
+	    "1 to 64 different user names of links are expected, of 1 to 64 of A-Z a-z 0-9 - _ . "
+	    "each, with commas between";
+	uint32_t i;
+	size_t n;
+
+	for (o->peer_count = 0;; o->peer_count++) {
+		v += strspn(v, " \t");
+		n = strcspn(v, ", \t");
+		if (o->peer_count == PEERS_MAX || !link_name_valid(v, n, PEER_NAME_MAX))
+			return expected;
+		memcpy(o->peers[o->peer_count], v, n);
+		o->peers[o->peer_count][n] = '\0';
+		for (i = 0; i < o->peer_count; i++)
+			if (strcmp(o->peers[i], o->peers[o->peer_count]) == 0)
+				return expected;
+		v += n;
+		v += strspn(v, " \t");
+		if (*v == '\0')
+			break;
+		if (*v++ != ',')
+			return expected;
+	}
+	o->peer_count++;
+	return NULL;
+}
+
 static const char *read_chat_config(const char *v, struct options *o)
 {
 	if (v[0] != '/' || strlen(v) >= sizeof(o->chat_config))
@@ -548,6 +591,8 @@ const struct option_reader option_readers[] = {
     {"metrics_allow", read_metrics_allow},
     {"tls_cert_file", read_tls_cert_file},
     {"tls_key_file", read_tls_key_file},
+    {"node", read_node},
+    {"peers", read_peers},
     {"chat_config", read_chat_config},
 };
 

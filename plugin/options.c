@@ -156,6 +156,8 @@ static bool complete(struct options *out, const bool seen[OPTIONS_KNOWN_MAX], st
 	if ((out->tls_cert_file[0] != '\0') != (out->tls_key_file[0] != '\0'))
 		return fail(fault, NULL,
 		            "plugin_opt_tls_cert_file and plugin_opt_tls_key_file are given together or not at all");
+	if ((out->node[0] != '\0') != (out->peer_count > 0))
+		return fail(fault, NULL, "plugin_opt_node and plugin_opt_peers are given together or not at all");
 	if (out->sessions_latest && out->bridges > 1)
 		return fail(
 		    fault, NULL,

@@ -20,6 +20,8 @@
 
 #define BIND_ADDRESS_MAX 63 /* bytes, an IPv6 address with a zone */
 #define OPTION_REASON_MAX 256
+#define PEERS_MAX 64     /* links */
+#define PEER_NAME_MAX 64 /* bytes of a link's user name */
 #define MODERATORS_BYTES 4096
 #define TOKEN_TEXT_MAX 1023 /* bytes of an issuer, an audience, the name of a claim, a path */
 
@@ -82,6 +84,9 @@ struct options {
 	char web_root[WEB_ROOT_MAX + 1];      /* "" = look for it (web_root.h) */
 	char tls_cert_file[TLS_PATH_MAX + 1]; /* "" = no TLS; both or neither */
 	char tls_key_file[TLS_PATH_MAX + 1];
+	char node[NODE_NAME_MAX + 1]; /* "" = there is no other */
+	char peers[PEERS_MAX][PEER_NAME_MAX + 1];
+	uint32_t peer_count; /* 0 without a node name */
 };
 
 struct mosquitto_opt;

@@ -56,3 +56,20 @@ int origin_copy(mosquitto_property **list, const mosquitto_property *from)
 	}
 	return rc;
 }
+
+bool origin_is_session(const mosquitto_property *from)
+{
+	char *name, *value;
+	bool again = false, session = false;
+
+	while (from && state.read && !session) {
+		from = state.read(from, MQTT_PROP_USER_PROPERTY, &name, &value, again);
+		if (!from)
+			break;
+		again = true;
+		session = name && value && strcmp(name, PROPERTY_VIA) == 0 && strcmp(value, "ws") == 0;
+		property_text_free(name);
+		property_text_free(value);
+	}
+	return session;
+}

@@ -19,4 +19,7 @@ void origin_stop(void);
 /* Appends the origin that stands in `from`, if any, to *list. Returns MOSQ_ERR_SUCCESS or _NOMEM. */
 int origin_copy(mosquitto_property **list, const mosquitto_property *from);
 
+/* Does `via`, in the properties of another node's message, say that a WebSocket session sent it? */
+bool origin_is_session(const mosquitto_property *from);
+
 #endif

@@ -21,6 +21,7 @@
 #include "moderation.h"
 #include "moderation_store.h"
 #include "node_metrics.h"
+#include "nodes.h"
 #include "presence.h"
 #include "refs.h"
 #include "start.h"
@@ -116,6 +117,7 @@ static int on_tick(int event, void *data, void *userdata)
 	acks_tick();
 	presence_tick(now);
 	farewells_tick(now);
+	nodes_tick(now);
 	tokens_tick(now);
 	bridges_tick(now);
 	deletions_tick();

@@ -273,8 +273,10 @@ static enum chat_error check_addresses(const struct members *m, const struct ide
 	return CHAT_OK;
 }
 
-static bool only_white_space(struct span text)
+bool schema_blank(const char *s, size_t len)
 {
+	struct span text = {.s = s, .len = len};
+
 	while (text.len > 0) {
 		uint32_t code = 0;
 		size_t n = utf8_decode(text.s, text.len, &code); /* never 0: the walk has checked */
@@ -312,7 +314,7 @@ static enum chat_error check_content(const struct members *m, enum schema_type t
 	}
 	if (!has(m, MESSAGE))
 		return fail(fault, CHAT_ERROR_MISSING_FIELD, MESSAGE);
-	if (only_white_space(m->value[MESSAGE].text))
+	if (schema_blank(m->value[MESSAGE].text.s, m->value[MESSAGE].text.len))
 		return fail(fault, CHAT_ERROR_EMPTY_MESSAGE, MESSAGE);
 	if (longer_than(m->value[MESSAGE].text, limits->max_message_chars))
 		return fail(fault, CHAT_ERROR_TOO_LONG, MESSAGE);

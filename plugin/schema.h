@@ -79,6 +79,9 @@ enum chat_error schema_parse(const char *payload, size_t len, const struct schem
                              const struct identity *author, const struct schema_target *target, char *scratch,
                              size_t scratch_cap, struct schema_message *out, struct schema_fault *fault);
 
+/* True when well-formed UTF-8 is empty or White_Space alone (the Unicode property). */
+bool schema_blank(const char *s, size_t len);
+
 /* The ref of a payload that is refused for a reason outside of it (rate, topic): filled by the
  * rule of struct schema_fault. Much cheaper than it looks: one walk, nothing is kept. */
 void schema_find_ref(const char *payload, size_t len, char ref[REPLY_REF_MAX + 1]);

@@ -28,12 +28,17 @@
 #include "moderation_store.h"
 #include "moderators.h"
 #include "node_metrics.h"
+#include "nodes.h"
 #include "notices.h"
 #include "options.h"
 #include "origin.h"
+#include "peers.h"
 #include "presence.h"
+#include "properties.h"
 #include "refs.h"
+#include "relay.h"
 #include "rooms.h"
+#include "seen.h"
 #include "sync.h"
 #include "table.h"
 #include "tokens.h"
@@ -62,6 +67,7 @@ struct decision {
 	bool defer;         /* acl.h */
 	bool defer_control; /* acl.h */
 	bool logins;        /* moderators.h */
+	bool proofs;        /* auth.h */
 };
 
 /* config NULL: not known. */
@@ -161,6 +167,7 @@ static struct decision decide(const struct options *options, const struct broker
 	bool closed = !config->allow_anonymous;
 	struct decision d;
 
+	d.proofs = logins;
 	/* `auth none` that is written down lets everybody in with 2.0 */
 	d.logins =
 	    options->auth != AUTH_NONE || ((logins || closed) && (BROKER_LINE_2_1 || !options->auth_given));
@@ -307,6 +314,10 @@ static bool start_parts(const struct host *host, const struct broker_config *con
 	const struct options *o = live_options();
 
 	table_key_draw();
+	peers_start(o);
+	properties_start(host->frees_replaced);
+	relay_start(o);
+	nodes_start(o);
 	presence_start(o);
 	farewells_start(o);
 	users_limit(o->rate_messages);
@@ -317,7 +328,7 @@ static bool start_parts(const struct host *host, const struct broker_config *con
 	acl_start(o, d->defer, d->defer_control);
 	if (!tokens_start(o))
 		return false;
-	if (!auth_start(o, d->admit_others)) {
+	if (!auth_start(o, d->admit_others, d->proofs)) {
 		log_line(MOSQ_LOG_ERR, "the system gives no random numbers");
 		return false;
 	}
@@ -421,7 +432,11 @@ void stop_all(void)
 	refs_stop();
 	rooms_stop();
 	clients_stop();
+	nodes_stop();
 	users_stop();
+	seen_stop();
+	relay_stop();
+	peers_stop();
 	moderators_stop();
 	presence_stop();
 	farewells_stop();

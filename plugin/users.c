@@ -6,6 +6,7 @@
 #include "clock.h"
 #include "compat.h"
 #include "log.h"
+#include "nodes.h"
 #include "presence.h"
 #include "table.h"
 
@@ -21,6 +22,7 @@ struct user {
 	uint64_t counted_ms;      /* when the bucket was last brought up to date */
 	uint64_t bucket;          /* thousandths of a message, at most burst * TOKEN */
 	uint32_t live;
+	uint32_t far;               /* of these at other nodes */
 	const struct identity *who; /* its text is the key */
 	unsigned char who_room[];
 };
@@ -82,7 +84,8 @@ static struct user *find_or_add(const struct identity *who)
 	return user;
 }
 
-struct user *users_enter(const struct identity *who)
+/* One more live client, wherever. */
+static struct user *enter(const struct identity *who)
 {
 	struct user *user = find_or_add(who);
 
@@ -93,6 +96,33 @@ struct user *users_enter(const struct identity *who)
 		return user;
 	DL_DELETE(state.idle, user);
 	presence_came(who);
+	return user;
+}
+
+struct user *users_enter(const struct identity *who)
+{
+	struct user *user = enter(who);
+
+	if (user && user->live - user->far == 1)
+		nodes_came(who);
+	return user;
+}
+
+struct user *users_enter_far(const struct identity *who)
+{
+	struct user *user = enter(who);
+
+	if (user)
+		user->far++;
+	return user;
+}
+
+const struct user *users_next_here(const struct user *after)
+{
+	const struct user *user = after ? table_after(after) : table_oldest(&state.all);
+
+	while (user && user->live == user->far)
+		user = table_after(user);
 	return user;
 }
 
@@ -124,7 +154,8 @@ static void fill(struct user *user, uint64_t now_ms)
 		user->bucket = full_bucket();
 }
 
-void users_leave(struct user *user)
+/* One live client fewer. */
+static void leave(struct user *user)
 {
 	user->live--;
 	if (user->live > 0)
@@ -135,6 +166,19 @@ void users_leave(struct user *user)
 	/* Who has not sent much is of no use now; others wait for users_tidy. */
 	if (user->bucket >= full_bucket())
 		forget(user);
+}
+
+void users_leave(struct user *user)
+{
+	if (user->live - user->far == 1)
+		nodes_left(user->who);
+	leave(user);
+}
+
+void users_leave_far(struct user *user)
+{
+	user->far--;
+	leave(user);
 }
 
 bool users_take_token(const struct identity *who, uint64_t now_ms)

@@ -2,7 +2,8 @@
  * users.h - one entry per identity that is connected or has just sent something: how many live
  * clients it has, and its message rate.
  *
- * The first client of an identity and the end of its last one are passed on to presence.h.
+ * The first client of an identity and the end of its last one are passed on to presence.h; those at this node
+ * to nodes.h, for the others.
  *
  * An entry outlives its last client until the rate bucket has filled up again: connecting anew
  * must not buy new tokens.
@@ -28,10 +29,16 @@ void users_stop(void);
 struct user *users_enter(const struct identity *who);
 void users_leave(struct user *user);
 
+/* The same of somebody who is connected to another node. */
+struct user *users_enter_far(const struct identity *who);
+void users_leave_far(struct user *user);
+
+/* Those with a live client at this node: NULL for the first, then the last answer. */
+const struct user *users_next_here(const struct user *after);
 /* Good as long as the user has a live client. */
 const struct identity *users_identity(const struct user *user);
 
-/* True when the identity has a live client. */
+/* True when the identity has a live client, at whichever node. */
 bool users_online(const struct identity *who);
 
 /* Takes a token for one message. False: the sender is over its rate, which the log says, or memory is out. */

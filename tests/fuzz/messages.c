@@ -17,6 +17,7 @@
 #include "plugin/notices.h"
 #include "plugin/options.h"
 #include "plugin/presence.h"
+#include "plugin/properties.h"
 #include "plugin/refs.h"
 #include "plugin/rooms.h"
 #include "plugin/sync.h"
@@ -344,6 +345,7 @@ static void start(uint8_t how)
 	sync_start(&options);
 	moderators_start(&options, true);
 	messages_start(&options, (how & 2) != 0);
+	properties_start((how & 2) != 0);
 	for (size_t i = 0; i < CLIENTS; i++) {
 		struct identity who;
 		if (handles[i].address != NULL &&

@@ -42,6 +42,7 @@ static void check_parts(const struct topic *t, const char *root, const char *top
 		len = topic_format(t->kind, root, id.text, id.len, NULL, 0, out, sizeof out);
 		break;
 	case TOPIC_SYNC:
+	case TOPIC_NODE:
 		len = topic_format(t->kind, root, NULL, 0, NULL, 0, out, sizeof out);
 		break;
 	default:

@@ -8,6 +8,7 @@
 
 #include "plugin/clock.h"
 #include "plugin/compat.h"
+#include "plugin/nodes.h"
 #include "plugin/presence.h"
 #include "plugin/table.h"
 
@@ -42,6 +43,16 @@ void presence_left(const struct identity *who)
 {
 	(void)who;
 	left++;
+}
+
+void nodes_came(const struct identity *who)
+{
+	(void)who;
+}
+
+void nodes_left(const struct identity *who)
+{
+	(void)who;
 }
 
 /* What the log would say. */

@@ -1,0 +1,60 @@
+"""The clients and brokers of tests/integration are used here too. star: a hub and three nodes, for a whole module."""
+
+import os
+import sys
+
+import pytest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE, os.path.join(HERE, "..", "integration")]
+
+from star import Star  # noqa: E402
+
+SHOWN = 20000  # characters of each log in the report of a failure
+running = []
+
+
+@pytest.fixture
+def stars():
+    """stars(nodes=3, **Star arguments): a hub and so many nodes that know each other, for one test."""
+    made = []
+
+    def make(*args, **arguments):
+        one = Star(*args, **arguments)
+        made.append(one)
+        running.append(one)
+        return one.start()
+
+    yield make
+    problems = [problem for one in made for problem in one.finish()]
+    for one in made:
+        running.remove(one)
+    if problems:
+        pytest.fail("\n".join(problems[:20]), pytrace=False)
+
+
+@pytest.fixture(scope="module")
+def shared_star():
+    one = Star()
+    running.append(one)
+    yield one.start()
+    problems = one.finish()
+    running.remove(one)
+    assert not problems, "\n".join(problems[:20])
+
+
+@pytest.fixture
+def star(shared_star):
+    yield shared_star
+    for node in shared_star:
+        node.close_clients()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = (yield).get_result()
+    if not report.failed:
+        return
+    for one in running:
+        for name, log in one.logs():
+            report.sections.append(("log of %s" % name, log[-SHOWN:]))
