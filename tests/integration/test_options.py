@@ -12,9 +12,6 @@ from harness.dialogue import wait_for
 
 A, B = "alice@example.com", "bob@example.com"
 
-NOT_IN_THIS_VERSION = ["peers"]
-
-
 def refuses(brokers, option, value, **more):
     broker = brokers(start=False, bridge=False, options={option: value}, **more)
     log = broker.start_refused()
@@ -25,7 +22,7 @@ def refuses(brokers, option, value, **more):
     return broker, line
 
 
-@pytest.mark.parametrize("option", ["prot", "ports", "Port", "PORT", "por", "x" * 300, "port_", "_port"] + NOT_IN_THIS_VERSION)
+@pytest.mark.parametrize("option", ["prot", "ports", "Port", "PORT", "por", "x" * 300, "port_", "_port"])
 def test_unknown_options(brokers, option):
     broker = brokers(start=False, bridge=False, options={option: "8000"})
     log = broker.start_refused()
