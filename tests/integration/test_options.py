@@ -12,6 +12,7 @@ from harness.dialogue import wait_for
 
 A, B = "alice@example.com", "bob@example.com"
 
+
 def refuses(brokers, option, value, **more):
     broker = brokers(start=False, bridge=False, options={option: value}, **more)
     log = broker.start_refused()
