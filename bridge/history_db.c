@@ -48,8 +48,8 @@ static const char *const sql[STATEMENTS] = {
     [S_ROOM_FORWARD] =
         "SELECT n, body FROM messages WHERE place=?1 AND n>?2 AND n<=?3 AND body<>'' ORDER BY n LIMIT ?4",
     [S_MAILBOX_FORWARD] = (MAILBOX_RANGE " ORDER BY b.n LIMIT ?4"),
-    [S_ROOM_BACKWARD] = "SELECT n, body FROM messages WHERE place=?1 AND n>?2 AND n<=?3 AND body<>'' ORDER "
-                        "BY n DESC LIMIT ?4",
+    [S_ROOM_BACKWARD] = ("SELECT n, body FROM messages WHERE place=?1 AND n>?2 AND n<=?3 AND body<>'' ORDER "
+                         "BY n DESC LIMIT ?4"),
     [S_MAILBOX_BACKWARD] = (MAILBOX_RANGE " ORDER BY b.n DESC LIMIT ?4"),
     [S_ROOM_SKIP] =
         "SELECT n FROM messages WHERE place=?1 AND n>?2 AND n<=?3 ORDER BY n DESC LIMIT 1 OFFSET ?4",

@@ -103,14 +103,14 @@ bool events_system(const char *code, const char *message, const char *room)
 	return told;
 }
 
-static struct text_buffer deleted(const char *id, const char *place, const char *name)
+static struct text_buffer deleted(const char *id, const char *field, const char *where)
 {
 	struct text_buffer event = text_buffer_new(EVENT_MAX);
 
 	text_puts(&event, "{");
 	text_put_member(&event, "type", "deleted");
 	text_put_member(&event, "id", id);
-	text_put_member(&event, place, name);
+	text_put_member(&event, field, where);
 	text_puts(&event, "}");
 	return event;
 }

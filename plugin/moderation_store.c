@@ -118,7 +118,7 @@ static const char *read_file(const char *path, char **bytes, size_t *len)
 		why = strerror(errno);
 	else if (!S_ISREG(st.st_mode))
 		why = "this is not a regular file";
-	else if (st.st_size > MODERATION_TEXT_MAX)
+	else if ((uintmax_t)st.st_size > MODERATION_TEXT_MAX)
 		why = "it is too large";
 	else if (!(*bytes = malloc((size_t)st.st_size + 1)))
 		why = "out of memory";

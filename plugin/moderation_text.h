@@ -13,7 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define MODERATION_TEXT_MAX (32u * 1024 * 1024) /* bytes; the bounds of what is kept are below it */
+#define MODERATION_TEXT_MAX ((size_t)32 * 1024 * 1024) /* bytes; the bounds of what is kept are below it */
 
 /* Everything, into an empty buffer whose bound is MODERATION_TEXT_MAX; look at its failed. */
 void moderation_text_write(struct text_buffer *out);

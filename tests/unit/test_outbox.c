@@ -14,7 +14,17 @@
 static uint8_t wire[4u << 20];
 static size_t wired;
 static bool full, broken;
-static int full_one_in; /* 0: never full */
+
+/* The same numbers each time. */
+static uint64_t drawn;
+
+static unsigned draw(void)
+{
+	drawn = drawn * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+	return (unsigned)(drawn >> 33);
+}
+
+static unsigned full_one_in; /* 0: never full */
 
 /* libwebsockets' own signatures. */
 int lws_write(struct lws *wsi, unsigned char *buf, size_t len, enum lws_write_protocol protocol)
@@ -28,7 +38,7 @@ int lws_write(struct lws *wsi, unsigned char *buf, size_t len, enum lws_write_pr
 	assert_true(wired + len <= sizeof wire);
 	memcpy(wire + wired, buf, len);
 	wired += len;
-	full = full_one_in > 0 && rand() % full_one_in == 0;
+	full = full_one_in > 0 && draw() % full_one_in == 0;
 	return (int)len;
 }
 
@@ -161,29 +171,29 @@ static void test_any_frames_any_cut(void **state)
 {
 	(void)state;
 	static const size_t sizes[] = {0, 1, 125, 126, 3000, 65535, 65536, 70000};
-	srand(5);
+	drawn = 5;
 	for (int round = 0; round < ROUNDS; round++) {
 		reset();
-		full_one_in = 1 + rand() % 4;
+		full_one_in = 1 + draw() % 4;
 		struct outbox o = {0};
 		struct chunk *made[CHUNKS];
-		int count = 1 + rand() % CHUNKS;
+		unsigned count = 1 + draw() % CHUNKS;
 		unsigned pushed = 0;
-		for (int i = 0; i < count; i++) {
-			size_t size = sizes[(size_t)rand() % (sizeof sizes / sizeof *sizes)];
-			unsigned n = 1 + (unsigned)rand() % (size > 10000 ? 2 : 5);
+		for (unsigned i = 0; i < count; i++) {
+			size_t size = sizes[draw() % (sizeof sizes / sizeof *sizes)];
+			unsigned n = 1 + draw() % (size > 10000 ? 2 : 5);
 			made[i] = frames(n, size);
 			pushed += n;
 			if (!full && o.count == 0)
 				assert_int_not_equal(outbox_write_through(&o, NULL, made[i], 0, made[i]->len), OUTBOX_BROKEN);
 			else
 				assert_true(outbox_push(&o, made[i], 0, made[i]->len));
-			if (rand() % 3 == 0)
+			if (draw() % 3 == 0)
 				full = false;
-			if (!full && rand() % 2 == 0)
+			if (!full && draw() % 2 == 0)
 				assert_int_not_equal(outbox_flush(&o, NULL), OUTBOX_BROKEN);
 		}
-		bool cut = rand() % 4 > 0;
+		bool cut = draw() % 4 > 0;
 		if (cut)
 			outbox_cut(&o);
 		full = false;
@@ -194,7 +204,7 @@ static void test_any_frames_any_cut(void **state)
 			assert_true(whole <= pushed);
 		else
 			assert_int_equal(whole, pushed);
-		for (int i = 0; i < count; i++) {
+		for (unsigned i = 0; i < count; i++) {
 			assert_int_equal(made[i]->refs, 1);
 			chunk_release(made[i]);
 		}
