@@ -33,12 +33,12 @@
 #define BRIDGE_PATIENCE 1
 #endif
 
-#define READY_MS (5000u * BRIDGE_PATIENCE) /* from its start until it says "ready" */
-#define BACKOFF_MIN_MS 100                 /* before the next start; doubled after each short life */
+#define READY_MS (UINT64_C(5000) * BRIDGE_PATIENCE) /* from its start until it says "ready" */
+#define BACKOFF_MIN_MS 100                          /* before the next start; doubled after each short life */
 #define BACKOFF_MAX_MS 5000
-#define GOOD_LIFE_MS 10000                /* a life of this length makes the next wait the shortest again */
-#define STOP_MS (1500u * BRIDGE_PATIENCE) /* for a bridge to end by itself */
-#define LOOK_MS 20                        /* between two looks at the processes */
+#define GOOD_LIFE_MS 10000 /* a life of this length makes the next wait the shortest again */
+#define STOP_MS (UINT64_C(1500) * BRIDGE_PATIENCE) /* for a bridge to end by itself */
+#define LOOK_MS 20                                 /* between two looks at the processes */
 #define FD_ABOVE 10 /* what a child gets is moved out of the way of the numbers it gets it under */
 
 #ifndef CHAT_LIBEXECDIR
@@ -364,7 +364,7 @@ static void look_at(struct bridge *b, uint64_t now_ms)
 		count(COUNTER_BRIDGE_RESTART);
 		log_line(MOSQ_LOG_NOTICE, "%s runs again", name);
 	} else if (now_ms - b->started_ms >= READY_MS) {
-		log_line(MOSQ_LOG_ERR, "%s was not ready after %u s", name, READY_MS / 1000);
+		log_line(MOSQ_LOG_ERR, "%s was not ready after %u s", name, (unsigned)(READY_MS / 1000));
 		(void)kill(b->pid, SIGKILL);
 		b->started_ms = now_ms; /* its death is noticed in the next look */
 	}
@@ -409,7 +409,8 @@ static bool await(struct bridge *b)
 			return false;
 		}
 	}
-	log_line(MOSQ_LOG_ERR, "%s was not ready after %u s (%s)", name, READY_MS / 1000, state.program);
+	log_line(MOSQ_LOG_ERR, "%s was not ready after %u s (%s)", name, (unsigned)(READY_MS / 1000),
+	         state.program);
 	return false;
 }
 

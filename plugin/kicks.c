@@ -9,8 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define ANSWER_MS 100    /* so that what somebody is told, perhaps that it has kicked itself, leaves first */
-#define SESSION_MS 2000u /* that a bridge has */
+#define ANSWER_MS 100 /* so that what somebody is told, perhaps that it has kicked itself, leaves first */
+#define SESSION_MS UINT64_C(2000) /* that a bridge has */
 #define ORDERS_MAX 256
 #define WHY_BYTES 128
 
