@@ -67,6 +67,7 @@ const struct metric metrics[] = {
           "Commands that were not looked at, by why."),
     COUNT("moderation_troubles", NULL, "moderation_troubles", "kind",
           "What the file of bans and mutes has met with, by kind."),
+    COUNT("nodes", NULL, "node_troubles", "kind", "What this node has met with at others, by kind."),
     COUNT("drops", NULL, "drops", "reason", "What was lost otherwise, by what."),
 };
 

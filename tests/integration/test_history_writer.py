@@ -379,7 +379,7 @@ class Asker:
 
     def __init__(self, broker, number=0):
         self.session = broker.mqtt(C, unix=broker.socket_path, password=credential(broker, number), client_id="ws-asker")
-        self.session.read_notices()
+        self.session.read_session_notices()
 
     def position(self):
         Asker.tokens += 1

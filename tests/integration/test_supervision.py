@@ -158,7 +158,7 @@ def test_who_may_use_the_internal_listener(brokers):
     secret = credential(broker)
     inside = {"unix": broker.socket_path, "password": secret}
     session = broker.mqtt("alice@example.com", client_id="ws-abc", **inside)
-    session.read_room().read_inbox().read_notices()
+    session.read_room().read_inbox().read_session_notices()
     session.send({"message": "psst", "ref": "r"}, to=A)
     session.expect_all({"type": "ack", "ref": "r"}, {"message": "psst", "to": A, "sender": A})
     # Everybody sees it came by WebSocket.

@@ -358,6 +358,10 @@ class Mqtt(Dialogue):
     def read_notices(self, **how):
         return self._granted(self.topic("notices/" + topic_level(self.client_id)), **how)
 
+    def read_session_notices(self, **how):
+        """Where a session of a bridge has them."""
+        return self._granted("%s/bridges/%s" % (self.broker.root, topic_level(self.client_id)), **how)
+
     def ping(self):
         """A round trip through the broker's loop; False when the connection is over."""
         self.packet(PINGREQ, 0, b"")
