@@ -68,7 +68,7 @@ def test_all_that_is_named_is_there(brokers):
     shown = set(re.findall(PREFIX + r"\w+", " ".join(named)))
     unseen = {name for name in (family.name + ("_total" if family.type == "counter" else "") for family in now.families.values())
               if not {name, name + "_bucket"} & shown}
-    assert unseen <= {PREFIX + name for name in ("http_answers_total", "typing_received_total")}, unseen
+    assert unseen <= {PREFIX + name for name in ("http_answers_total", "node_troubles_total", "typing_received_total")}, unseen
 
 
 def test_the_dashboard_is_whole():
