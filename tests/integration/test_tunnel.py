@@ -14,7 +14,7 @@ import time
 import pytest
 
 from harness.broker import INSTRUMENTED, mosquitto_version, running
-from harness.dialogue import FACTOR, TIMEOUT, wait_for
+from harness.dialogue import FACTOR, wait_for
 from harness.tunnel import CONTINUATION, CUTS, Tunnel
 from harness.websocket import BINARY, CLOSE, PING, TEXT, HttpAnswer, RawWs
 from harness.wire import PINGRESP, string, varint
