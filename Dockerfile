@@ -20,7 +20,7 @@ RUN cmake -S /src -B /build -DCMAKE_INSTALL_PREFIX=/usr -DCMAKE_INSTALL_LIBDIR=l
 # whose names differ from release to release.
 RUN install -D -m 755 /src/container/health /out/usr/libexec/mosquitto/chat-health \
     && install -D -m 644 /src/LICENSE /out/usr/share/doc/mosquitto-chat/copyright \
-    && /src/container/configure /out/mosquitto/config /src/config/*.conf \
+    && /src/container/configure /out/mosquitto/config /src/config/mosquitto.conf /src/config/distribuida.conf \
     && /src/container/libraries /out/usr/lib/mosquitto/mosquitto_chat.so \
        /out/usr/libexec/mosquitto/mosquitto-chat-bridge > /libraries
 
