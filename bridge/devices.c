@@ -41,7 +41,7 @@ static struct device_owner *add(struct devices *d, const struct identity *who)
 	struct device_owner *owner = calloc(1, sizeof *owner);
 	if (owner == NULL)
 		return NULL;
-	owner->who = *who;
+	identity_copy(&owner->who, who);
 	HASH_ADD_KEYPTR(hh, d->owners, owner->who.text, owner->who.len, owner);
 	if (owner->hh.tbl == NULL) { /* HASH_NONFATAL_OOM: not added */
 		free(owner);

@@ -202,9 +202,10 @@ static void answer_all(const char *text, size_t len, const struct client *from, 
 
 static struct asker asker_of(const struct client *from)
 {
-	struct asker asker = {.who = *from->who, .kind = from->kind};
+	struct asker asker = {.kind = from->kind};
 	size_t len = strlen(from->id);
 
+	identity_copy(&asker.who, from->who);
 	/* a longer one gets no later answers */
 	if (len <= CONTROL_CLIENT_MAX)
 		memcpy(asker.client_id, from->id, len + 1);

@@ -51,7 +51,8 @@ bool kicks_user(const struct identity *who, const char *why, bool for_good, uint
 		return false;
 	for (client = clients_next(NULL); client; client = clients_next(client))
 		*count += identity_equal(client->who, who);
-	*order = (struct order){.who = *who, .for_good = for_good, .due_ms = now_ms + ANSWER_MS};
+	*order = (struct order){.for_good = for_good, .due_ms = now_ms + ANSWER_MS};
+	identity_copy(&order->who, who);
 	(void)snprintf(order->why, sizeof(order->why), "%s", why);
 	state.count++;
 	return true;

@@ -101,7 +101,7 @@ static struct bucket *find_or_add(const struct identity *who, uint64_t now_ms)
 	bucket = calloc(1, sizeof(*bucket));
 	if (!bucket)
 		return NULL;
-	bucket->who = *who;
+	identity_copy(&bucket->who, who);
 	bucket->counted_ms = now_ms;
 	bucket->left = (uint64_t)MODERATOR_BURST * ONE;
 	if (table_add(&state.buckets, bucket, bucket->who.text, bucket->who.len))

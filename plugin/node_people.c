@@ -89,7 +89,7 @@ static void came(struct node_people *p, const struct identity *who)
 	}
 	person = calloc(1, sizeof(*person));
 	if (person) {
-		person->who = *who;
+		identity_copy(&person->who, who);
 		person->round = p->round;
 		if (table_add(&p->all, person, person->who.text, person->who.len)) {
 			count_of_all++;
