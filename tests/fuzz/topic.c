@@ -29,6 +29,7 @@ static void check_parts(const struct topic *t, const char *root, const char *top
 	case TOPIC_ROOM:
 	case TOPIC_ROOM_SEND:
 	case TOPIC_ROOM_TYPING:
+	case TOPIC_ROOM_EVENTS:
 		if (!room_name_valid(t->name, t->name_len))
 			return;
 		len = topic_format(t->kind, root, t->name, t->name_len, NULL, 0, out, sizeof out);
@@ -37,12 +38,18 @@ static void check_parts(const struct topic *t, const char *root, const char *top
 	case TOPIC_USER_SEND:
 	case TOPIC_PRESENCE:
 	case TOPIC_USER_TYPING:
+	case TOPIC_USER_EVENTS:
 		if (!topic_level_identity(t->name, t->name_len, &id))
 			return;
 		len = topic_format(t->kind, root, id.text, id.len, NULL, 0, out, sizeof out);
 		break;
-	case TOPIC_SYNC:
 	case TOPIC_NODE:
+		if (!node_name_valid(t->name, t->name_len))
+			return;
+		len = topic_format(t->kind, root, t->name, t->name_len, NULL, 0, out, sizeof out);
+		break;
+	case TOPIC_SYNC:
+	case TOPIC_EVENTS:
 		len = topic_format(t->kind, root, NULL, 0, NULL, 0, out, sizeof out);
 		break;
 	default:
