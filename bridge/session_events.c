@@ -11,20 +11,6 @@
 
 #include <string.h>
 
-static struct mqtt_span next_word(struct mqtt_span *text)
-{
-	const char *blank = text->len > 0 ? memchr(text->at, ' ', text->len) : NULL;
-	struct mqtt_span word = {text->at, blank != NULL ? (size_t)(blank - text->at) : text->len};
-	size_t used = word.len + (blank != NULL ? 1 : 0);
-	*text = (struct mqtt_span){text->at + used, text->len - used};
-	return word;
-}
-
-static bool is(struct mqtt_span s, const char *text)
-{
-	return s.len == strlen(text) && memcmp(s.at, text, s.len) == 0;
-}
-
 static void send_open(struct session *s, struct chunk *c)
 {
 	if (s->state == SESSION_OPEN && !s->silent)
@@ -75,7 +61,7 @@ static void on_system(struct sync_part *part, struct mqtt_span rest, struct mqtt
 	if (c == NULL)
 		return;
 	rooms_settle(&b->rooms);
-	if (is(rest, "*"))
+	if (sync_word_is(rest, "*"))
 		for (struct session *s = b->sessions.first; s != NULL; s = s->next)
 			send_open(s, c);
 	else
@@ -86,15 +72,15 @@ static void on_system(struct sync_part *part, struct mqtt_span rest, struct mqtt
 static void on_deleted(struct sync_part *part, struct mqtt_span rest, struct mqtt_span body)
 {
 	struct bridge *b = (struct bridge *)((char *)part - offsetof(struct bridge, deletions));
-	struct mqtt_span what = next_word(&rest);
+	struct mqtt_span what = sync_next_word(&rest);
 	struct chunk *c = make_frame(body);
 	if (c == NULL)
 		return;
 	rooms_settle(&b->rooms);
-	if (is(what, "room")) {
+	if (sync_word_is(what, "room")) {
 		to_room(b, rest, c, send_deleted);
 	} else {
-		struct mqtt_span first = next_word(&rest);
+		struct mqtt_span first = sync_next_word(&rest);
 		to_user(b, first, c);
 		if (first.len != rest.len || memcmp(first.at, rest.at, first.len) != 0)
 			to_user(b, rest, c);

@@ -8,8 +8,6 @@
 #include "bridge/bridge.h"
 #include "bridge/log.h"
 
-#include <string.h>
-
 /* The codes that it may ask for, and what they mean. */
 static const struct {
 	const char *code;
@@ -19,25 +17,11 @@ static const struct {
     {"4102", CLOSE_FORBIDDEN},
 };
 
-static struct mqtt_span next_word(struct mqtt_span *text)
-{
-	const char *blank = text->len > 0 ? memchr(text->at, ' ', text->len) : NULL;
-	struct mqtt_span word = {text->at, blank != NULL ? (size_t)(blank - text->at) : text->len};
-	size_t used = word.len + (blank != NULL ? 1 : 0);
-	*text = (struct mqtt_span){text->at + used, text->len - used};
-	return word;
-}
-
-static bool is(struct mqtt_span s, const char *text)
-{
-	return s.len == strlen(text) && memcmp(s.at, text, s.len) == 0;
-}
-
 static struct session *find(struct sessions *all, struct mqtt_span address, struct mqtt_span client_id)
 {
 	struct identity_sessions *who = sessions_of(all, address.at, address.len);
 	struct session *s = who != NULL ? who->first : NULL;
-	while (s != NULL && (session_leaving(s) || !is(client_id, s->client_id)))
+	while (s != NULL && (session_leaving(s) || !sync_word_is(client_id, s->client_id)))
 		s = s->same_next;
 	return s;
 }
@@ -45,13 +29,14 @@ static struct session *find(struct sessions *all, struct mqtt_span address, stru
 static void on_told(struct sync_part *part, struct mqtt_span rest, struct mqtt_span body)
 {
 	struct bridge *b = (struct bridge *)((char *)part - offsetof(struct bridge, orders));
-	struct mqtt_span code = next_word(&rest), address = next_word(&rest), client_id = next_word(&rest);
+	struct mqtt_span code = sync_next_word(&rest), address = sync_next_word(&rest),
+	                 client_id = sync_next_word(&rest);
 	struct session *s = find(&b->sessions, address, client_id);
 	(void)body;
 	if (s == NULL)
 		return; /* another bridge's, or gone */
 	for (size_t i = 0; i < sizeof closes / sizeof closes[0]; i++) {
-		if (!is(code, closes[i].code))
+		if (!sync_word_is(code, closes[i].code))
 			continue;
 		session_close_saying(s, closes[i].close, rest);
 		return;

@@ -21,6 +21,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 struct bridge;
 struct topic;
@@ -78,6 +79,21 @@ void sync_forget(struct sync *y, struct sync_question *q);
 /* The rest of an answer to the verb `position`: n and id of the last message that history has taken;
  * n 0 and id "" when there is none yet. False when it is something else. */
 bool sync_read_position(struct mqtt_span rest, uint64_t *n, char id[ULID_LEN + 1]);
+
+/* The words of what is told: takes the first off the text. */
+static inline struct mqtt_span sync_next_word(struct mqtt_span *text)
+{
+	const char *blank = text->len > 0 ? memchr(text->at, ' ', text->len) : NULL;
+	struct mqtt_span word = {text->at, blank != NULL ? (size_t)(blank - text->at) : text->len};
+	size_t used = word.len + (blank != NULL ? 1 : 0);
+	*text = (struct mqtt_span){text->at + used, text->len - used};
+	return word;
+}
+
+static inline bool sync_word_is(struct mqtt_span word, const char *text)
+{
+	return word.len == strlen(text) && memcmp(word.at, text, word.len) == 0;
+}
 
 /* Subscribes to a filter under the root (static text) and lets go as soon as that is answered: so that the
  * broker looks through what is retained there. Once at a time; when the connection is up. */

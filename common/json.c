@@ -559,3 +559,19 @@ char *json_escape(const char *s, size_t n, char *out)
 	}
 	return out;
 }
+
+void json_member_text(const char *text, size_t len, const char *name, char *out, size_t cap)
+{
+	struct json_reader reader;
+	struct json_member m;
+
+	out[0] = '\0';
+	json_reader_start(&reader, text, len);
+	while (json_reader_next(&reader, &m) == JSON_MEMBER) {
+		if (m.type != JSON_STRING || m.value_escaped || m.value_len >= cap ||
+		    !json_span_equals(m.key, m.key_len, m.key_escaped, name))
+			continue;
+		memcpy(out, m.value, m.value_len);
+		out[m.value_len] = '\0';
+	}
+}

@@ -69,4 +69,8 @@ size_t json_escaped_size(const char *s, size_t n);
 /* Writes that many bytes, no quotes, no NUL; returns the end of what it wrote. */
 char *json_escape(const char *s, size_t n, char *out);
 
+/* The string member of that name of a flat object, with its NUL; "" where there is none, where it needs
+ * unescaping (nothing in canonical ids and names does) or does not fit into cap bytes. */
+void json_member_text(const char *text, size_t len, const char *name, char *out, size_t cap);
+
 #endif

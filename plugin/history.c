@@ -54,23 +54,6 @@ static void remember(void *arg, const struct history_recent *recent)
 	refs_add(&recent->sender, recent->ref, recent->ref_len, &answer, now->monotonic_ms - age_ms);
 }
 
-/* The text of a string member of a canonical message that needs no unescaping, "" where there is none. */
-static void member_of(const char *body, size_t len, const char *name, char out[IDENTITY_MAX + 1])
-{
-	struct json_reader reader;
-	struct json_member m;
-
-	out[0] = '\0';
-	json_reader_start(&reader, body, len);
-	while (json_reader_next(&reader, &m) == JSON_MEMBER) {
-		if (m.type != JSON_STRING || m.value_escaped || m.value_len > IDENTITY_MAX ||
-		    !json_span_equals(m.key, m.key_len, m.key_escaped, name))
-			continue;
-		memcpy(out, m.value, m.value_len);
-		out[m.value_len] = '\0';
-	}
-}
-
 static void note_unreleased(const char *body, size_t len)
 {
 	char id[IDENTITY_MAX + 1];
@@ -78,7 +61,7 @@ static void note_unreleased(const char *body, size_t len)
 	size_t cap;
 
 	/* Older ones have been released, with nobody there to read them: that the plugin does not see. */
-	member_of(body, len, "id", id);
+	json_member_text(body, len, "id", id, IDENTITY_MAX + 1);
 	if (strlen(id) != ULID_LEN || ulid_milliseconds(id) + HANDSHAKE_MS < ulid_milliseconds(state.last_id))
 		return;
 	if (state.unreleased.count == state.unreleased.cap) {
@@ -108,10 +91,10 @@ static void await_release(void *arg, const char *body, size_t len)
 
 	(void)arg;
 	note_unreleased(body, len);
-	member_of(body, len, "to", name);
+	json_member_text(body, len, "to", name, IDENTITY_MAX + 1);
 	if (name[0] == '\0') {
 		kind = TOPIC_ROOM;
-		member_of(body, len, "room", name);
+		json_member_text(body, len, "room", name, IDENTITY_MAX + 1);
 	}
 	if (name[0] != '\0' &&
 	    topic_format(kind, state.options->topic_root, name, strlen(name), NULL, 0, topic, sizeof(topic)) > 0)

@@ -335,23 +335,6 @@ enum store_result history_store_ids(struct history_store *s, uint64_t max,
 	return result;
 }
 
-/* A string member of canonical JSON that needs no unescaping, or "". */
-static void member_of(const char *body, size_t len, const char *name, char out[IDENTITY_MAX + 1])
-{
-	struct json_reader reader;
-	struct json_member m;
-
-	out[0] = '\0';
-	json_reader_start(&reader, body, len);
-	while (json_reader_next(&reader, &m) == JSON_MEMBER) {
-		if (m.type != JSON_STRING || m.value_escaped || m.value_len > IDENTITY_MAX ||
-		    !json_span_equals(m.key, m.key_len, m.key_escaped, name))
-			continue;
-		memcpy(out, m.value, m.value_len);
-		out[m.value_len] = '\0';
-	}
-}
-
 /* Fills *out and *n from the row; *n stays 0 where there is none. */
 static enum store_result find_text(struct history_store *s, struct history_forgotten *out, uint64_t *n)
 {
@@ -370,7 +353,8 @@ static enum store_result find_text(struct history_store *s, struct history_forgo
 		body = (const char *)sqlite3_column_text(statement, 3);
 		if (name && body && strlen(name) <= HISTORY_PLACE_MAX) {
 			memcpy(out->place, name, strlen(name) + 1);
-			member_of(body, (size_t)sqlite3_column_bytes(statement, 3), "to", out->to);
+			json_member_text(body, (size_t)sqlite3_column_bytes(statement, 3), "to", out->to,
+			                 IDENTITY_MAX + 1);
 			out->found = true;
 		}
 	} else if (rc != SQLITE_DONE)
