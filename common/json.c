@@ -563,7 +563,7 @@ char *json_escape(const char *s, size_t n, char *out)
 void json_member_text(const char *text, size_t len, const char *name, char *out, size_t cap)
 {
 	struct json_reader reader;
-	struct json_member m = {0}; /* set by every member; the analyzer does not see it */
+	struct json_member m = {.key = text, .value = text}; /* for the analyzer: each member sets all of it */
 
 	out[0] = '\0';
 	json_reader_start(&reader, text, len);

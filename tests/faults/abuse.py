@@ -15,6 +15,7 @@ import urllib.parse
 from harness.dialogue import FACTOR
 from harness.wire import DISCONNECT, PINGREQ, PINGRESP, PUBACK, PUBREC
 
+from clients import http_get
 from wires import BINARY, ENDS, PING, WAIT, MqttWire, Refused, Stuck, Wire, within
 
 # kind -> (visits a second, at most at once)
@@ -325,12 +326,27 @@ class Abuse:
 
     async def _slow_reader(self):
         async with self._wire(narrow=True) as wire:
-            await wire.session(self._new_name(), [FLOOD_ROOM])
-            await asyncio.sleep(self.random.uniform(10, 25))
+            name = self._new_name()
+            await wire.session(name, [FLOOD_ROOM])
+            if self.random.random() < 0.3:
+                # Perhaps until the server has waited in vain for its Close to be taken, too.
+                await asyncio.sleep(self.random.uniform(10, 25))
+            else:
+                await self._until_given_up(name)
             try:
                 self.saw("closed %d" % await wire.close_code())
             except Stuck:
                 self.saw("slow reader caught up")  # and nobody said more
+
+    async def _until_given_up(self, name):
+        """Whom the server has given up is online no more, long before it stops waiting for its Close to be taken."""
+        end = asyncio.get_running_loop().time() + 25
+        await asyncio.sleep(3)  # until it is counted as online
+        while asyncio.get_running_loop().time() < end:
+            status, users = await http_get(self.world, "/users")
+            if status == 200 and name not in {entry["user"] for entry in users}:
+                break
+            await asyncio.sleep(1)
 
     async def _flooder(self):
         async with self._wire() as wire:

@@ -126,6 +126,7 @@ class Soak:
             await self._begin()
             await self._soak()
             await self._leave()
+            self.sampling.cancel()  # a process that ends from here on does so as asked
             code = await self.server.end()
             if code:
                 self.wrong.append("the broker ended with %d on SIGTERM" % code)

@@ -2,7 +2,6 @@
 
 import dataclasses
 import os
-import statistics
 import struct
 
 KB, MB = 1024, 1024 * 1024
@@ -100,7 +99,7 @@ def growth(name, samples, start, end, bounds):
         if floors[2] - floors[0] > allowed and floors[2] > floors[1]:
             return ["%s: its memory grows: %s KB (%s) in the three thirds behind the warm-up (%.0f KB more, %.0f allowed)" % (
                 name, ", ".join("%.0f" % (one / KB) for one in floors), what, (floors[2] - floors[0]) / KB, allowed / KB)]
-    sockets = [statistics.median(s.sockets + s.others for s in part) for part in parts]
+    sockets = [floor([s.sockets + s.others for s in part]) for part in parts]
     if sockets[2] - sockets[0] > 20 + 0.3 * sockets[0] and sockets[2] > sockets[1]:
         return ["%s: its descriptors grow: %s in the three thirds" % (name, sockets)]
     return []
