@@ -132,7 +132,7 @@ static bool serve(struct rounds *r, struct room *room, struct session *s)
 			s->next_several = r->several;
 			r->several = s;
 		}
-	} else if (s->own_round >= r->sending || s->replay != NULL) {
+	} else if (s->own_round >= r->sending /* or in the next round as well */ || s->replay != NULL) {
 		push_frames(s, room);
 	} else {
 		session_write_now(s, round->chunk, round->send_start, round->send_end);
