@@ -31,6 +31,7 @@ struct bridge {
 	struct loop loop;
 	struct mqtt_links links;
 	struct rooms rooms;
+	struct rounds rounds;
 	struct sync sync;
 	struct roster roster;
 	struct reports reports;

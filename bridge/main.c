@@ -111,6 +111,7 @@ static void on_stop_timer(uv_timer_t *timer)
 	tunnels_stop(&b->tunnels);
 	roster_stop(&b->roster);
 	rooms_stop(&b->rooms);
+	rounds_stop(&b->rounds);
 	closed_rooms_stop(&b->closed);
 	history_reader_stop(&b->history);
 	mqtt_links_stop(&b->links);
@@ -200,7 +201,7 @@ static void on_round(void *user)
 	struct bridge *b = user;
 	sessions_resume(&b->sessions);
 	mqtt_links_flush(&b->links);
-	rooms_flush(&b->rooms);
+	rounds_flush(&b->rounds);
 	sessions_flush(&b->sessions);
 	sessions_close_due(&b->sessions);
 	tunnels_visit_due(&b->tunnels);
@@ -232,8 +233,9 @@ static bool start(struct bridge *b)
 	    !mqtt_links_start(&b->links, &b->loop, broker, b->settings.credential, identify) ||
 	    !server_start(&b->server, b) || !history_reader_start(&b->history, b) ||
 	    !roster_start(&b->roster, b) || !sessions_start(&b->sessions, b) || !tunnels_start(&b->tunnels, b) ||
-	    !acceptor_start(&b->acceptor, b, SETTINGS_LISTEN_FD) || !rooms_start(&b->rooms, b))
+	    !acceptor_start(&b->acceptor, b, SETTINGS_LISTEN_FD) || !rounds_start(&b->rounds, b))
 		return false;
+	rooms_start(&b->rooms, b);
 	b->control.data = b;
 	return fcntl(SETTINGS_CONTROL_FD, F_SETFL, O_NONBLOCK) == 0 &&
 	       uv_poll_init(&b->loop.uv, &b->control, SETTINGS_CONTROL_FD) == 0 &&

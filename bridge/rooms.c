@@ -4,22 +4,13 @@
 #include "bridge/counters.h"
 #include "common/json.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/timerfd.h>
-#include <time.h>
-#include <unistd.h>
 
-#define CHUNK_BYTES 16384u       /* a quiet room's chunk */
-#define CHUNK_BYTES_BUSY 131072u /* one that fills within a round */
-#define CHUNK_IDLE_MS 2000
 #define RETRY_FIRST_MS 20
 #define RETRY_LAST_MS 2000
 #define COMPLAIN_AFTER_MS 3000 /* the broker needs a moment between starting us and listening */
-#define PACE_FROM_NS 100000u   /* rounds that took less are not paced */
-#define PACE_MAX_NS 3000000u
 
 /* ---- members ------------------------------------------------------------------------- */
 
@@ -47,15 +38,8 @@ static struct room *room_new(struct rooms *r, const char *name, size_t len)
 
 static void room_free(struct rooms *r, struct room *room)
 {
-	if (room->dirty) {
-		struct room **at = &r->dirty;
-		while (*at != room)
-			at = &(*at)->next_dirty;
-		*at = room->next_dirty;
-	}
+	rounds_forget(&r->bridge->rounds, room);
 	HASH_DEL(r->by_name, room);
-	chunk_release(room->chunk);
-	free(room->frames);
 	free(room->members);
 	free(room);
 }
@@ -133,8 +117,7 @@ bool rooms_join(struct rooms *r, struct session *s, const char *name, size_t len
 		room->members = members;
 		room->member_cap = cap;
 	}
-	if (room->dirty)
-		rooms_settle(r); /* what has arrived before is not for s */
+	rounds_settle_room(&r->bridge->rounds, room); /* what has arrived before is not for s */
 	room->members[room->member_count++] = s;
 	room->shared_members += !s->own_rooms;
 	*out = room;
@@ -144,6 +127,8 @@ bool rooms_join(struct rooms *r, struct session *s, const char *name, size_t len
 
 void rooms_leave(struct rooms *r, struct room *room, uint32_t index)
 {
+	if (room->round.sending)
+		rounds_settle(&r->bridge->rounds);
 	uint32_t last = --room->member_count;
 	room->shared_members -= !room->members[index]->own_rooms;
 	if (index != last) {
@@ -200,69 +185,14 @@ static bool check_seq(struct rooms *r, struct room *room, uint64_t seq)
 	return fine;
 }
 
-static void flush_now(struct rooms *r);
-
-/* Space for n more bytes in the room's chunk; what the round has brought so far stays where it is. */
-static bool room_reserve(struct rooms *r, struct room *room, size_t n)
-{
-	if (room->chunk != NULL && room->chunk->cap - room->chunk->len >= n)
-		return true;
-	size_t cap = room->dirty ? CHUNK_BYTES_BUSY : CHUNK_BYTES;
-	if (room->dirty)
-		flush_now(r); /* the old chunk is full: its frames leave first */
-	struct chunk *fresh = chunk_new(n > cap ? n : cap);
-	if (fresh == NULL)
-		return false;
-	chunk_release(room->chunk);
-	room->chunk = fresh;
-	return true;
-}
-
-static bool remember_frame(struct room *room, struct frame frame)
-{
-	if (room->frame_count == room->frame_cap) {
-		uint32_t cap = room->frame_cap > 0 ? room->frame_cap * 2 : 16;
-		struct frame *frames = realloc(room->frames, cap * sizeof *frames);
-		if (frames == NULL)
-			return false;
-		room->frames = frames;
-		room->frame_cap = cap;
-	}
-	room->frames[room->frame_count++] = frame;
-	return true;
-}
-
 static void deliver(struct rooms *r, struct room *room, const struct mqtt_publish *p)
 {
 	struct message_marks marks = message_marks_read(p, r->bridge->settings.index);
 	if (!check_seq(r, room, marks.seq))
 		return;
-	if (!room_reserve(r, room, frame_size(p->payload.len))) {
-		lose_room(r, room, 1);
-		return;
-	}
-	struct frame frame = {.arrival = ++r->arrivals,
-	                      .start = room->chunk->len,
-	                      .order = marks.order,
-	                      .sent_ms = marks.order == ORDER_LATE ? 0 : marks.sent_ms};
 	struct session *author = sessions_author(&r->bridge->sessions, p, &marks);
-	if (author != NULL && !author->echo) {
-		frame.origin = author->number;
-		author->own_round = r->round;
-	}
-	(void)chunk_append_frame(room->chunk, FRAME_TEXT, p->payload.at, p->payload.len); /* reserved above */
-	frame.end = room->chunk->len;
-	if (!remember_frame(room, frame)) {
-		room->chunk->len = frame.start;
+	if (!rounds_gather(&r->bridge->rounds, room, p, &marks, author))
 		lose_room(r, room, 1);
-		return;
-	}
-	if (!room->dirty) {
-		room->dirty = true;
-		room->start = frame.start;
-		room->next_dirty = r->dirty;
-		r->dirty = room;
-	}
 }
 
 /* The author knows already that it is typing. */
@@ -291,155 +221,6 @@ void rooms_typing(struct rooms *r, struct room *room, const char *payload, size_
 			session_send_shared(s, c, 0, c->len);
 	}
 	chunk_release(c);
-}
-
-/* ---- the end of a round -------------------------------------------------------------- */
-
-static void push_frame(struct session *s, const struct room *room, struct frame *frame)
-{
-	if (frame->origin == s->number)
-		frame->left_out = true;
-	else
-		session_deliver(s, room, room->chunk, frame->start, frame->end, frame->order);
-}
-
-static void push_frames(struct session *s, const struct room *room)
-{
-	for (uint32_t i = 0; i < room->frame_count; i++)
-		push_frame(s, room, &room->frames[i]);
-}
-
-/* A session in several rooms gets all of them in the order of arrival. */
-static void push_merged(struct session *s)
-{
-	uint32_t at[SESSION_ROOMS_MAX] = {0};
-	for (;;) {
-		const struct room *next = NULL;
-		uint32_t which = 0;
-		for (uint32_t i = 0; i < s->room_count; i++) {
-			const struct room *room = s->rooms[i].room;
-			if (!room->dirty || at[i] >= room->frame_count)
-				continue;
-			if (next == NULL || room->frames[at[i]].arrival < next->frames[at[which]].arrival) {
-				next = room;
-				which = i;
-			}
-		}
-		if (next == NULL)
-			return;
-		push_frame(s, next, &next->frames[at[which]++]);
-	}
-}
-
-static void flush_room(struct rooms *r, struct room *room)
-{
-	room->served = 0;
-	for (uint32_t i = 0; i < room->member_count; i++) {
-		if (i + 4 < room->member_count)
-			__builtin_prefetch(room->members[i + 4]);
-		struct session *s = room->members[i];
-		if (s->state == SESSION_CLOSING || s->state == SESSION_GONE || s->own_rooms || s->silent)
-			continue;
-		r->deliveries += room->frame_count;
-		r->writes++;
-		room->served++;
-		if (s->room_count > 1) {
-			if (s->several_round != r->round) {
-				s->several_round = r->round;
-				s->next_several = r->several;
-				r->several = s;
-			}
-		} else if (s->own_round == r->round || s->replay != NULL) {
-			push_frames(s, room);
-		} else {
-			session_write_now(s, room->chunk, room->start, room->chunk->len);
-		}
-	}
-}
-
-static uint64_t real_ms(void)
-{
-	struct timespec t;
-	if (clock_gettime(CLOCK_REALTIME, &t) != 0)
-		return 0;
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
-/* One step for each message, whoever many got it. */
-static void count_frames(struct rooms *r, const struct room *room, uint64_t now_real_ms)
-{
-	for (uint32_t i = 0; i < room->frame_count; i++) {
-		const struct frame *frame = &room->frames[i];
-		uint32_t sessions = room->served - frame->left_out;
-		count_more(COUNTER_DELIVERED_ROOM, sessions);
-		reports_delivered(&r->bridge->reports, frame->sent_ms, now_real_ms, sessions);
-	}
-}
-
-static void flush_now(struct rooms *r)
-{
-	r->several = NULL;
-	for (struct room *room = r->dirty; room != NULL; room = room->next_dirty)
-		flush_room(r, room);
-	for (struct session *s = r->several; s != NULL; s = s->next_several)
-		push_merged(s);
-	uint64_t now_real_ms = r->dirty != NULL ? real_ms() : 0;
-	while (r->dirty != NULL) {
-		struct room *room = r->dirty;
-		r->dirty = room->next_dirty;
-		room->dirty = false;
-		count_frames(r, room, now_real_ms);
-		room->frame_count = 0;
-		room->last_use_ms = r->bridge->loop.now_ms;
-		if (room->chunk->cap - room->chunk->len < room->chunk->cap / 8) {
-			chunk_release(room->chunk);
-			room->chunk = NULL;
-		}
-	}
-	r->round++;
-}
-
-void rooms_settle(struct rooms *r)
-{
-	if (r->dirty != NULL)
-		flush_now(r);
-}
-
-/* The first round after a pause leaves at once. After one that took long, the next waits: what
- * arrives meanwhile shares its writes, and the broker gets its turn on the core. It waits as long
- * again where each write carried one message; where many shared a write already, so much less. */
-void rooms_flush(struct rooms *r)
-{
-	if (r->dirty == NULL || r->pacing)
-		return;
-	uint64_t start = loop_now_ns();
-	if (start < r->next_flush_ns) {
-		struct itimerspec wait = {.it_value = {.tv_nsec = (long)(r->next_flush_ns - start)}};
-		if (timerfd_settime(r->pace.fd, 0, &wait, NULL) == 0) {
-			r->pacing = true;
-			return;
-		}
-	}
-	uint64_t deliveries = r->deliveries, writes = r->writes;
-	flush_now(r);
-	deliveries = r->deliveries - deliveries;
-	writes = r->writes - writes;
-	uint64_t took = loop_now_ns() - start;
-	if (took > PACE_FROM_NS && deliveries > 0) {
-		uint64_t pause = took < PACE_MAX_NS ? took : PACE_MAX_NS;
-		r->next_flush_ns = start + took + pause * writes / deliveries;
-	}
-}
-
-static void on_pace(struct watcher *w, uint32_t events)
-{
-	struct rooms *r = (struct rooms *)((char *)w - offsetof(struct rooms, pace));
-	uint64_t expirations;
-	(void)events;
-	if (read(w->fd, &expirations, sizeof expirations) == (ssize_t)sizeof expirations) {
-		r->pacing = false;
-		r->next_flush_ns = 0;
-	}
 }
 
 /* ---- the bridge's own connection ----------------------------------------------------- */
@@ -574,38 +355,21 @@ void rooms_tick(struct rooms *r)
 		r->retry_ms = 0;
 		mqtt_link_open(&b->links, &r->link, &own_link);
 	}
-	for (struct room *room = r->by_name; room != NULL; room = room->hh.next) {
-		if (room->chunk != NULL && !room->dirty && b->loop.now_ms > room->last_use_ms + CHUNK_IDLE_MS) {
-			chunk_release(room->chunk);
-			room->chunk = NULL;
-			free(room->frames);
-			room->frames = NULL;
-			room->frame_cap = 0;
-		}
-	}
+	for (struct room *room = r->by_name; room != NULL; room = room->hh.next)
+		rounds_tick_room(&b->rounds, room);
 }
 
-bool rooms_start(struct rooms *r, struct bridge *b)
+void rooms_start(struct rooms *r, struct bridge *b)
 {
 	memset(r, 0, sizeof *r);
 	r->bridge = b;
-	r->round = 1;
 	r->retry_delay_ms = RETRY_FIRST_MS;
-	r->pace.on_ready = on_pace;
-	r->pace.fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-	if (r->pace.fd < 0 || !loop_watch(&b->loop, &r->pace)) {
-		log_line(LOG_LEVEL_ERROR, "timerfd: %s", strerror(errno));
-		return false;
-	}
 	mqtt_link_open(&b->links, &r->link, &own_link);
-	return true;
 }
 
 void rooms_stop(struct rooms *r)
 {
 	mqtt_link_close(&r->link);
-	loop_unwatch(&r->bridge->loop, &r->pace);
-	(void)close(r->pace.fd);
 	while (r->by_name != NULL)
 		room_free(r, r->by_name);
 }

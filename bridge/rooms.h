@@ -1,9 +1,8 @@
 /*
- * rooms.h - who is in which room, and how a room's messages reach them.
+ * rooms.h - who is in which room, and the subscriptions that bring its messages.
  *
- * With `fanout shared` the bridge's own connection subscribes each room once; a message
- * that arrives is framed once into the room's chunk and at the end of the loop round every
- * member gets what the round has brought, in one write. With `fanout session` each
+ * With `fanout shared` the bridge's own connection subscribes each room once; what
+ * arrives is handed to the members in rounds (rounds.h). With `fanout session` each
  * session subscribes for itself and this file only keeps the membership.
  *
  * No silent loss: the plugin numbers each room's messages (user property `seq`). A gap
@@ -14,9 +13,8 @@
 #define CHAT_BRIDGE_ROOMS_H
 
 #include "bridge/log.h"
-#include "bridge/message_marks.h"
 #include "bridge/mqtt_link.h"
-#include "bridge/outbox.h"
+#include "bridge/rounds.h"
 #include "common/topic.h"
 
 #include <stdbool.h>
@@ -26,16 +24,6 @@
 
 struct bridge;
 struct session;
-
-/* A frame of this round. */
-struct frame {
-	uint64_t arrival; /* across all rooms: a session in several rooms gets them in this order */
-	uint64_t origin;  /* number of the session that must not get it: the author's; else 0 */
-	uint64_t sent_ms;
-	uint32_t start, end;
-	uint64_t order; /* message_marks.h */
-	bool left_out;  /* one member has not got it: its author */
-};
 
 enum room_subscription { ROOM_UNSUBSCRIBED, ROOM_SUBSCRIBING, ROOM_SUBSCRIBED };
 
@@ -53,38 +41,20 @@ struct room {
 	uint32_t member_count, member_cap;
 	uint32_t shared_members; /* those that do not subscribe themselves */
 	uint32_t typing_members;
-	/* this round */
-	struct room *next_dirty;
-	bool dirty;
-	struct chunk *chunk; /* where frames are made; the round's are [start, chunk->len) */
-	uint32_t start;
-	struct frame *frames;
-	uint32_t frame_count, frame_cap;
-	uint32_t served;      /* members that were handed the frames */
-	uint64_t last_use_ms; /* of the chunk, to give it back when the room is quiet */
+	struct room_round round; /* what is gathered for them and under way */
 };
 
 struct rooms {
 	struct bridge *bridge;
 	struct mqtt_link link; /* the bridge's own connection */
 	struct room *by_name;
-	struct room *dirty;
 	uint16_t next_packet_id;
 	uint64_t retry_ms; /* when to try to connect again, 0: connected or under way */
 	unsigned retry_delay_ms;
 	bool was_up;
-	uint64_t round; /* numbers the rounds, from 1 */
-	uint64_t arrivals;
-	struct session *several; /* this round: members of more than one room */
-	uint64_t next_flush_ns;  /* pacing: no new round of writes before this */
-	struct watcher pace;     /* timerfd that ends the wait */
-	bool pacing;
-	uint64_t writes;     /* members served, once a round */
-	uint64_t deliveries; /* frames handed to members, their own included */
 };
 
-/* Only the broker refuses later: false when out of descriptors or memory. */
-bool rooms_start(struct rooms *r, struct bridge *b);
+void rooms_start(struct rooms *r, struct bridge *b);
 void rooms_stop(struct rooms *r);
 
 /* True when the bridge's own connection stands. */
@@ -99,12 +69,6 @@ bool rooms_join(struct rooms *r, struct session *s, const char *name, size_t len
 void rooms_leave(struct rooms *r, struct room *room, uint32_t index);
 
 struct room *rooms_find(struct rooms *r, const char *name, size_t len);
-
-/* Hands out what has arrived so far, whatever the pacing says; before a member changes. */
-void rooms_settle(struct rooms *r);
-
-/* End of a round: every member gets what its rooms have received. */
-void rooms_flush(struct rooms *r);
 
 /* Once a second: reconnect, give back the memory of quiet rooms. */
 void rooms_tick(struct rooms *r);

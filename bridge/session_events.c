@@ -60,7 +60,7 @@ static void on_system(struct sync_part *part, struct mqtt_span rest, struct mqtt
 	struct chunk *c = make_frame(body);
 	if (c == NULL)
 		return;
-	rooms_settle(&b->rooms);
+	rounds_settle(&b->rounds);
 	if (sync_word_is(rest, "*"))
 		for (struct session *s = b->sessions.first; s != NULL; s = s->next)
 			send_open(s, c);
@@ -76,7 +76,7 @@ static void on_deleted(struct sync_part *part, struct mqtt_span rest, struct mqt
 	struct chunk *c = make_frame(body);
 	if (c == NULL)
 		return;
-	rooms_settle(&b->rooms);
+	rounds_settle(&b->rounds);
 	if (sync_word_is(what, "room")) {
 		to_room(b, rest, c, send_deleted);
 	} else {

@@ -67,7 +67,7 @@ void sessions_choose(struct sessions *all, struct identity_sessions *who)
 		return; /* everybody is leaving anyway */
 	const struct session *before = receiver(who);
 	if (before != NULL && before != newest(who))
-		rooms_settle(&b->rooms); /* what has arrived by now is for that one; it may close it */
+		rounds_settle(&b->rounds); /* what has arrived by now is for that one; it may close it */
 	struct session *chosen = newest(who);
 	for (struct session *s = who->first; s != NULL; s = s->same_next) {
 		if (s == chosen || session_leaving(s))

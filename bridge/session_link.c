@@ -195,7 +195,6 @@ static void on_message(struct session *s, const struct topic *topic, const struc
 	struct session *to = session_receiver(s, room, p, &marks);
 	if (to == NULL)
 		return;
-	s->bridge->rooms.deliveries++;
 	count(COUNTER_DELIVERED_DIRECT);
 	struct chunk *c = make_frame(to, p);
 	if (c != NULL)
