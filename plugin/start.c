@@ -14,6 +14,7 @@
 #include "counters.h"
 #include "deletions.h"
 #include "device_key.h"
+#include "drain.h"
 #include "events.h"
 #include "farewells.h"
 #include "history.h"
@@ -421,6 +422,7 @@ void stop_all(void)
 	moderation_stop();
 	audit_stop();
 	kicks_stop();
+	drain_stop();
 	deletions_stop();
 	acks_stop();
 	history_stop();
