@@ -257,6 +257,53 @@ def test_who_may(brokers):
     assert [(one["by"], one["command"], one["result"]) for one in audit] == [(A, "undrain", "ok"), (A, "drain", "ok")], audit
 
 
+# --- by a reload, for a broker without moderators ---
+
+def reload(chat, path, text):
+    since = len(chat.log())
+    with open(path, "w") as f:
+        f.write(text)
+    chat.hup()
+    chat.wait_log("has been read again", since=since)
+    chat.wait_log("new settings are in force", since=since)
+
+
+def test_by_chat_config(brokers):
+    chat = brokers(start=False)
+    path = chat.file("chat.conf", "drain 1s\n")
+    chat.options["chat_config"] = path
+    chat.allow("counts at a reload alone")
+    chat.start()
+    chat.wait_log("the line `drain` counts at a reload alone")
+    alice = chat.ws(A)
+    # the line of the start is no order, nor is one that stays as it is
+    reload(chat, path, "drain 1s\nmax_sessions 9\n")
+    reload(chat, path, "")
+    bob = chat.ws(B)
+    reload(chat, path, "drain 2s\n")
+    for one in (alice, bob):
+        assert one.next() == RESTART
+    refused(lambda: chat.raw_ws(C))
+    reload(chat, path, "drain 2s\nmax_sessions 8\n")
+    refused(lambda: chat.raw_ws(C))
+    reload(chat, path, "drain off\n")
+    wait_for(lambda: ready(chat), "ready again")
+    chat.ws(C)
+
+
+def test_a_reload_leaves_a_moderators_order_alone(brokers):
+    chat = moderated(brokers, start=False)
+    path = chat.file("chat.conf", "")
+    chat.options["chat_config"] = path
+    chat.start()
+    boss = Moderator(chat)
+    boss.ok("drain", seconds=1)
+    chat.wait_log("chat-bridge: drained")
+    reload(chat, path, "max_sessions 9\n")
+    refused(lambda: by_query(chat, C, chat.issuer.token(C)))
+    boss.ok("undrain")
+
+
 # --- the restart that it is for ---
 
 def test_drained_and_restarted(brokers):
