@@ -47,6 +47,8 @@ static uint64_t random_below(struct drain *d, uint64_t n)
  * as likely as any other (Knuth's algorithm S). */
 static bool choose(struct drain *d, uint64_t *due, uint64_t *left)
 {
+	if (*left == 0)
+		return false; /* more than were counted are ready by now */
 	bool chosen = random_below(d, (*left)--) < *due;
 	*due -= chosen;
 	return chosen;
