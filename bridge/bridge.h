@@ -9,6 +9,7 @@
 
 #include "bridge/acceptor.h"
 #include "bridge/closed_rooms.h"
+#include "bridge/drain.h"
 #include "bridge/health.h"
 #include "bridge/history_reader.h"
 #include "bridge/loop.h"
@@ -39,6 +40,7 @@ struct bridge {
 	struct sync_part orders;                   /* of session_orders.c */
 	struct sync_part announcements, deletions; /* of session_events.c */
 	struct closed_rooms closed;
+	struct drain drain;
 	struct sessions sessions;
 	struct tunnels tunnels;
 	struct server server;

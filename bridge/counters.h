@@ -28,6 +28,7 @@
 	X(REJECT_RATE_SILENT, "rejected", "rate_connects_unanswered")                                            \
 	X(REJECT_SESSIONS, "rejected", "max_sessions")             /* 503 */                                     \
 	X(REJECT_DESCRIPTORS, "rejected", "descriptors")           /* 503 */                                     \
+	X(REJECT_DRAINING, "rejected", "draining")                 /* 503 */                                     \
 	X(REJECT_CROWDED, "rejected", "waiting_connections")       /* gave way to a newer one */                 \
 	X(REJECT_HEAD_TIME, "rejected", "header_timeout")          /* 408 */                                     \
 	X(REJECT_SILENT_TIME, "rejected", "header_timeout_silent") /* not one byte */                            \

@@ -118,7 +118,7 @@ bool health_get_ready(struct http_exchange *x)
 {
 	const struct bridge *b = x->bridge;
 	const struct http_status *status = NULL;
-	if (b->stopping)
+	if (b->stopping || b->drain.on)
 		status = &http_draining;
 	else if (!b->sync.up)
 		status = &http_broker_away;

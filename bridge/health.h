@@ -3,7 +3,8 @@
  *
  *   /health   200 {"status":"ok"} when a question has gone to the plugin, through the broker, and its answer
  * has come back within HEALTH_WAIT_MS; else 503 no_answer, or broker_away where there is no connection /ready
- * the same, and 503 starting until the bridge knows what it serves, 503 draining once it ends
+ * the same, and 503 starting until the bridge knows what it serves, 503 draining once it ends or is to let
+ * nobody in (drain.h)
  *
  * That a connection stands says nothing of a broker that is stopped, stuck or out of memory; an answer does.
  * One question is under way at a time, whoever asks meanwhile waits for the same answer.

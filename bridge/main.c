@@ -113,6 +113,7 @@ static void on_stop_timer(uv_timer_t *timer)
 	rooms_stop(&b->rooms);
 	rounds_stop(&b->rounds);
 	closed_rooms_stop(&b->closed);
+	drain_stop(&b->drain);
 	history_reader_stop(&b->history);
 	mqtt_links_stop(&b->links);
 	loop_stop(&b->loop);
@@ -231,7 +232,7 @@ static bool start(struct bridge *b)
 	const struct sockaddr_un *broker = sandbox_address(b->settings.broker_socket);
 	if (broker == NULL || !load_certificate(&b->settings) || !loop_start(&b->loop, on_round, b) ||
 	    !mqtt_links_start(&b->links, &b->loop, broker, b->settings.credential, identify) ||
-	    !server_start(&b->server, b) || !history_reader_start(&b->history, b) ||
+	    !drain_start(&b->drain, b) || !server_start(&b->server, b) || !history_reader_start(&b->history, b) ||
 	    !roster_start(&b->roster, b) || !sessions_start(&b->sessions, b) || !tunnels_start(&b->tunnels, b) ||
 	    !acceptor_start(&b->acceptor, b, SETTINGS_LISTEN_FD) || !rounds_start(&b->rounds, b))
 		return false;
@@ -271,7 +272,8 @@ int main(int argc, char **argv)
 	(void)fcntl(SETTINGS_CONTROL_FD, F_SETFD, FD_CLOEXEC); /* nothing is executed, and nobody would inherit */
 	(void)fcntl(SETTINGS_LISTEN_FD, F_SETFD, FD_CLOEXEC);
 	(void)signal(SIGPIPE, SIG_IGN);
-	(void)signal(SIGINT, SIG_IGN); /* Ctrl-C goes to the whole group; the broker's end is ours */
+	(void)signal(SIGINT, SIG_IGN);  /* Ctrl-C goes to the whole group; the broker's end is ours */
+	(void)signal(SIGTERM, SIG_IGN); /* systemd stops a service by it: every process, and so does the broker */
 	(void)signal(SIGHUP, SIG_IGN);
 	if (!read_settings(&bridge.settings))
 		return 1;

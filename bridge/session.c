@@ -224,6 +224,11 @@ static bool owes_publishes(const struct session *s)
 	return s->subscribed && s->link.state == LINK_UP && (s->in_flight != 0 || s->waiting != NULL);
 }
 
+bool session_busy(const struct session *s)
+{
+	return owes_publishes(s) || s->replay != NULL || s->asked != NULL;
+}
+
 static void uncount(struct session *s)
 {
 	if (!s->counted)

@@ -280,6 +280,10 @@ void session_send_ack(struct session *s, const char *ref, size_t ref_len);
 
 bool session_leaving(const struct session *s);
 
+/* Is anything under way that it would rather have the end of: messages that the broker has not confirmed, a
+ * replay, pages of history? */
+bool session_busy(const struct session *s);
+
 /* Tokens of such questions begin with the session's number: no other session's are alike. */
 #define SESSION_TOKEN_BITS 16
 #define SESSION_TOKEN_FIRST(s) ((s)->number << SESSION_TOKEN_BITS)

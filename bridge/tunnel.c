@@ -28,7 +28,7 @@ bool tunnel_is_path(const char *target, size_t len)
 	return len >= n && memcmp(target, PATH, n) == 0 && (len == n || target[n] == '?');
 }
 
-static bool leaving(const struct tunnel *t)
+bool tunnel_leaving(const struct tunnel *t)
 {
 	return t->state == TUNNEL_CLOSING || t->state == TUNNEL_GONE;
 }
@@ -112,7 +112,7 @@ static void note_end(const struct tunnel *t, unsigned code, const char *reason)
 
 static void end(struct tunnel *t, enum tunnel_state state, unsigned code, const char *reason)
 {
-	if (!leaving(t)) {
+	if (!tunnel_leaving(t)) {
 		struct tunnels *all = &t->bridge->tunnels;
 		note_end(t, code, reason);
 		count(counter_of_close(code));
@@ -129,7 +129,7 @@ static void end(struct tunnel *t, enum tunnel_state state, unsigned code, const 
 
 void tunnel_close(struct tunnel *t, unsigned code, const char *reason)
 {
-	if (leaving(t))
+	if (tunnel_leaving(t))
 		return;
 	t->close_code = (uint16_t)code;
 	t->close_reason = reason;
@@ -236,7 +236,7 @@ static const char *keep(struct tunnel *t, const uint8_t *bytes, size_t n)
 static void on_receive(void *of, const struct message_piece *piece)
 {
 	struct tunnel *t = of;
-	if (leaving(t))
+	if (tunnel_leaving(t))
 		return;
 	if (!piece->binary) {
 		tunnel_close(t, CLOSE_UNSUPPORTED, "binary frames only");
@@ -273,7 +273,7 @@ static void on_broker_end(struct tunnel *t)
 static void read_broker(struct tunnel *t)
 {
 	static uint8_t buffer[LWS_PRE + TUNNEL_MESSAGE_MAX]; /* one thread, never kept */
-	for (int reads = 0; leaving(t) || !lws_partial_buffered(t->wsi); reads++) {
+	for (int reads = 0; tunnel_leaving(t) || !lws_partial_buffered(t->wsi); reads++) {
 		if (reads == READS_MAX) {
 			loop_again(&t->bridge->loop, &t->watcher);
 			return;
@@ -287,7 +287,7 @@ static void read_broker(struct tunnel *t)
 			on_broker_end(t);
 			return;
 		}
-		if (leaving(t))
+		if (tunnel_leaving(t))
 			continue;
 		t->to_client += (uint64_t)n;
 		/* takes all or fails: what the kernel refuses, libwebsockets keeps and sends by itself */
@@ -331,7 +331,7 @@ static bool begin(struct tunnel *t, int fd)
 		errno = e;
 		return false;
 	}
-	if (!leaving(t))
+	if (!tunnel_leaving(t))
 		t->state = TUNNEL_OPEN;
 	give_pending(t);
 	return true;
@@ -422,7 +422,7 @@ static void look_at(struct tunnel *t)
 	if (t->state == TUNNEL_WAITING && now >= t->opened_ms + TUNNEL_CONNECT_MS) {
 		drop_broker(t);
 		tunnel_close(t, CLOSE_BROKER_AWAY, "the broker is away, try again");
-	} else if (leaving(t)) {
+	} else if (tunnel_leaving(t)) {
 		if (now >= t->linger_by_ms && t->pending_len > 0) {
 			count_more(COUNTER_DROP_TUNNEL, t->pending_len - t->pending_off);
 			log_limited(&limit, now, LOG_LEVEL_WARNING,

@@ -89,6 +89,9 @@ void tunnels_stop(struct tunnels *all);
 void tunnel_close(struct tunnel *t, unsigned code, const char *reason);
 void tunnels_close_all(struct tunnels *all, unsigned code, const char *reason);
 
+/* Has its end begun? */
+bool tunnel_leaving(const struct tunnel *t);
+
 /* End of a round: closes and frees what is due. */
 void tunnels_visit_due(struct tunnels *all);
 

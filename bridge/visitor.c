@@ -211,6 +211,18 @@ static bool have_room(const struct bridge *b)
 	return false;
 }
 
+/* False, and it is said and counted: nobody new is let in. */
+static bool is_open(const struct bridge *b)
+{
+	static struct log_limit limit;
+	if (!b->drain.on)
+		return true;
+	count(COUNTER_REJECT_DRAINING);
+	log_limited(&limit, b->loop.now_ms, LOG_LEVEL_INFO,
+	            "a session or tunnel is refused: this node is drained");
+	return false;
+}
+
 /* What the target is upgraded to, NULL: nothing. */
 static const struct endpoint *endpoint_of(const struct bridge *b, const struct http_head *head)
 {
@@ -246,6 +258,10 @@ static void upgrade(struct visitor *v, const struct http_head *head, const struc
                     const char *subprotocol)
 {
 	struct bridge *b = v->acceptor->bridge;
+	if (!is_open(b)) {
+		refuse(v, &http_draining, head);
+		return;
+	}
 	if (!have_room(b)) {
 		refuse(v, &http_overloaded, head);
 		return;

@@ -25,6 +25,7 @@ const struct metric metrics[] = {
     COUNT("bridge_restarts", NULL, "bridge_restarts", NULL, "Bridge processes that had to be started again."),
     GAUGE("sessions", "sessions", "WebSocket sessions, those included that are opening or closing."),
     GAUGE("tunnels", "tunnels", "MQTT clients over WebSocket."),
+    GAUGE("draining", "draining", "1 while the node is being emptied and lets nobody new in, else 0."),
     COUNT("connects", NULL, "connects", "result",
           "Connections to the bridges' port that no limit stood against, by what became of them."),
     COUNT("rejected", NULL, "connects_rejected", "reason",

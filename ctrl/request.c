@@ -24,7 +24,9 @@ const char request_usage[] = "  listSessions [--user ADDRESS] [--count N] [--off
                              "  listClosedRooms [--count N] [--offset N]\n"
                              "  deleteMessage ID\n"
                              "  announce MESSAGE [--room ROOM]\n"
-                             "  getAudit [--count N] [--offset N]\n";
+                             "  getAudit [--count N] [--offset N]\n"
+                             "  drain [SECONDS]\n"
+                             "  undrain\n";
 
 /* What stands alone behind a command, in this order. */
 static const struct {
@@ -35,7 +37,8 @@ static const struct {
     {"unban", {"user", NULL}},       {"listBans", {NULL, NULL}},        {"mute", {"user", "reason"}},
     {"unmute", {"user", NULL}},      {"listMutes", {NULL, NULL}},       {"closeRoom", {"room", "reason"}},
     {"openRoom", {"room", NULL}},    {"listClosedRooms", {NULL, NULL}}, {"deleteMessage", {"id", NULL}},
-    {"announce", {"message", NULL}}, {"getAudit", {NULL, NULL}},
+    {"announce", {"message", NULL}}, {"getAudit", {NULL, NULL}},        {"drain", {"seconds", NULL}},
+    {"undrain", {NULL, NULL}},
 };
 
 static const struct {
@@ -95,7 +98,7 @@ static const char *put_member(struct writer *w, const char *name, const char *va
 	if (members[i].number &&
 	    (*value == '\0' || strlen(value) > 15 || value[strspn(value, "0123456789")] != '\0' ||
 	     (value[0] == '0' && value[1] != '\0')))
-		return "a number is expected behind --seconds, --count, --offset";
+		return "a number is expected: of seconds, or behind --count, --offset";
 	put_text(w, ",");
 	put_string(w, name);
 	put_text(w, ":");

@@ -39,7 +39,9 @@
 	X(LIST_CLOSED_ROOMS, "listClosedRooms", COUNT | OFFSET, 0)                                               \
 	X(DELETE_MESSAGE, "deleteMessage", ID, ID)                                                               \
 	X(ANNOUNCE, "announce", ROOM | MESSAGE, MESSAGE)                                                         \
-	X(GET_AUDIT, "getAudit", COUNT | OFFSET, 0)
+	X(GET_AUDIT, "getAudit", COUNT | OFFSET, 0)                                                              \
+	X(DRAIN, "drain", SECONDS, 0)                                                                            \
+	X(UNDRAIN, "undrain", 0, 0)
 
 enum command_which {
 #define X(id, name, may, must) COMMAND_##id,

@@ -10,6 +10,7 @@
 #include "control.h"
 #include "counters.h"
 #include "deletions.h"
+#include "drain.h"
 #include "events.h"
 #include "kicks.h"
 #include "log.h"
@@ -271,6 +272,45 @@ static const char *announce(struct run *r)
 	return events_system("announcement", r->command->text, r->command->room) ? NULL : "unavailable";
 }
 
+/* ---- the node ------------------------------------------------------------------------------ */
+
+/* A role in a token is about people and rooms; who empties the node is its operator's to say. */
+static bool is_operators(const struct run *r)
+{
+	return moderators_listed(r->by);
+}
+
+static const char *drain(struct run *r)
+{
+	const struct command *c = r->command;
+	uint32_t seconds = c->has_seconds ? c->seconds : DRAIN_SECONDS;
+	const struct client *client;
+	uint64_t sessions = 0;
+
+	if (!is_operators(r))
+		return "not_allowed";
+	if (seconds > DRAIN_SECONDS_MAX)
+		return refuse(r, "out_of_range", "seconds");
+	if (!drain_begin(seconds, clock_monotonic_ms()))
+		return "unavailable";
+	for (client = clients_next(NULL); client; client = clients_next(client))
+		sessions += client->kind == CLIENT_SESSION;
+	text_puts(r->data, "{");
+	text_put_count(r->data, "sessions", sessions);
+	text_put_count(r->data, "seconds", seconds);
+	text_puts(r->data, "}");
+	return NULL;
+}
+
+static const char *undrain(struct run *r)
+{
+	if (!is_operators(r))
+		return "not_allowed";
+	if (!drain_on())
+		return "not_found";
+	return drain_end() ? NULL : "unavailable";
+}
+
 /* ---- the audit ----------------------------------------------------------------------------- */
 
 static const char *get_audit(struct run *r)
@@ -368,6 +408,8 @@ static const char *(*const runs[COMMAND_COUNT])(struct run *r) = {
     [COMMAND_LIST_CLOSED_ROOMS] = list_closed_rooms,
     [COMMAND_DELETE_MESSAGE] = delete_message,
     [COMMAND_ANNOUNCE] = announce,
+    [COMMAND_DRAIN] = drain,
+    [COMMAND_UNDRAIN] = undrain,
 };
 
 const char *commands_run(const struct command *command, const struct asker *asker, struct text_buffer *data,

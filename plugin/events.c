@@ -9,6 +9,7 @@
 #include "options.h"
 #include "text_buffer.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -145,5 +146,16 @@ bool events_room(const char *room, bool closed)
 	char head[ROOM_MAX + 32];
 
 	(void)snprintf(head, sizeof(head), "room %s %s", closed ? "closed" : "open", room);
+	return tell_bridges(head, NULL);
+}
+
+bool events_drain(bool on, uint64_t ms)
+{
+	char head[48];
+
+	if (on)
+		(void)snprintf(head, sizeof(head), "drain %" PRIu64, ms);
+	else
+		(void)snprintf(head, sizeof(head), "drain none");
 	return tell_bridges(head, NULL);
 }

@@ -2,8 +2,9 @@
  * events.h - what moderators do, told to those whom it concerns.
  *
  * To bridges on <root>/bridges/all, which hand it to their sessions (common words: "system", "deleted",
- * "room"), and to MQTT readers on <root>/events, <root>/rooms/<room>/events, <root>/users/<id>/events. Never
- * on the topics of messages: who reads those gets messages and nothing else. QoS 1, not retained.
+ * "room") or do it ("drain"), and to MQTT readers on <root>/events, <root>/rooms/<room>/events,
+ * <root>/users/<id>/events. Never on the topics of messages: who reads those gets messages and nothing else.
+ * QoS 1, not retained.
  */
 #ifndef CHAT_EVENTS_H
 #define CHAT_EVENTS_H
@@ -11,6 +12,7 @@
 #include "common/identity.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct options;
 
@@ -29,5 +31,8 @@ bool events_deleted_direct(const char *id, const struct identity *a, const struc
 
 /* Bridges let nobody into a closed room. */
 bool events_room(const char *room, bool closed);
+
+/* Bridges let nobody in, and close what they have within so many milliseconds; or no longer. */
+bool events_drain(bool on, uint64_t ms);
 
 #endif

@@ -8,6 +8,7 @@
 #include "common/metrics.h"
 #include "compat.h"
 #include "counters.h"
+#include "drain.h"
 #include "history.h"
 #include "log.h"
 #include "options.h"
@@ -131,6 +132,7 @@ static void collect(void)
 	for (i = 0; i < COUNTERS; i++)
 		set_own(names[i].family, names[i].label, counters[i]);
 	set_own("bridges", "running", bridges_running());
+	set_own("draining", "now", drain_on() ? 1 : 0);
 	set_own("history_queue_bytes", "all", history_queue_bytes());
 	history_flushes(cells);
 	for (i = 0; i < histogram_cells(&histogram_flush); i++)

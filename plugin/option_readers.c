@@ -6,6 +6,7 @@
 #include "common/cidr.h"
 #include "common/identity.h"
 #include "common/utf8.h"
+#include "drain.h"
 #include "schema.h"
 
 #include <arpa/inet.h>
@@ -392,6 +393,14 @@ static const char *read_session_expiry(const char *v, struct options *o)
 	           : "a time from 0s to 30d with its unit is expected, such as 5m";
 }
 
+static const char *read_drain(const char *v, struct options *o)
+{
+	o->drain_s = 0;
+	return strcmp(v, "off") == 0 || value_seconds(v, 1, DRAIN_SECONDS_MAX, &o->drain_s)
+	           ? NULL
+	           : "a time from 1s to 1h, or off, is expected";
+}
+
 static const char *read_presence_grace(const char *v, struct options *o)
 {
 	return value_time(v, 0, 600000, &o->presence_grace_ms)
@@ -580,6 +589,7 @@ const struct option_reader option_readers[] = {
     {"sessions", read_sessions},
     {"session_expiry", read_session_expiry},
     {"presence_grace", read_presence_grace},
+    {"drain", read_drain},
     {"history_file", read_history_file},
     {"history_days", read_history_days},
     {"history_messages", read_history_messages},

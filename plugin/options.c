@@ -78,9 +78,22 @@ static size_t find(const char *name)
 bool options_reloadable(const char *name)
 {
 	static const char *const names[] = {
-	    "token_key_file",        "token_jwks_file",   "token_issuer",   "token_audience", "allowed_origins",
-	    "trusted_proxies",       "max_message_chars", "rate_messages",  "rate_connects",  "max_sessions",
-	    "max_sessions_per_user", "outbox_bytes",      "outbox_seconds", "metrics_allow",  "moderators",
+	    "token_key_file",
+	    "token_jwks_file",
+	    "token_issuer",
+	    "token_audience",
+	    "allowed_origins",
+	    "trusted_proxies",
+	    "max_message_chars",
+	    "rate_messages",
+	    "rate_connects",
+	    "max_sessions",
+	    "max_sessions_per_user",
+	    "outbox_bytes",
+	    "outbox_seconds",
+	    "metrics_allow",
+	    "moderators",
+	    "drain",
 	};
 	size_t i;
 

@@ -75,6 +75,7 @@ struct options {
 	bool sessions_latest;
 	uint32_t session_expiry_s;
 	uint32_t presence_grace_ms;
+	uint32_t drain_s;                        /* 0 = off; its change at a reload counts (start.c) */
 	char history_file[HISTORY_PATH_MAX + 1]; /* "" = none */
 	uint32_t history_age_s;
 	uint32_t history_messages;

@@ -10,10 +10,12 @@
 #include "bridges.h"
 #include "broker_config.h"
 #include "clients.h"
+#include "clock.h"
 #include "compat.h"
 #include "counters.h"
 #include "deletions.h"
 #include "device_key.h"
+#include "drain.h"
 #include "events.h"
 #include "farewells.h"
 #include "history.h"
@@ -342,6 +344,10 @@ static bool start_parts(const struct host *host, const struct broker_config *con
 		return false;
 	acks_start(o->history_file[0] != '\0' && o->history_sync);
 	log_start(host, d);
+	if (o->drain_s > 0)
+		log_line(MOSQ_LOG_WARNING,
+		         "the line `drain` counts at a reload alone: this broker has just been started, and "
+		         "lets people in");
 	if (!o->bridge_off)
 		raise_descriptor_limit(o);
 	return o->bridge_off || bridges_start(o, auth_credential(), host->plugin_path, state.web_root);
@@ -389,9 +395,30 @@ out:
 	return ok;
 }
 
+/* An order, not a state: what it was at the start is left alone, and so is an order of a moderator's while
+ * the line stays as it is. */
+static void reload_drain(uint32_t before_s, uint32_t now_s)
+{
+	bool fine = true;
+
+	if (now_s == before_s)
+		return;
+	if (now_s > 0)
+		fine = drain_begin(now_s, clock_monotonic_ms());
+	else if (drain_on())
+		fine = drain_end();
+	if (!fine)
+		log_line(MOSQ_LOG_ERR, "out of memory: the bridges do not learn of `drain` in chat_config");
+	else if (now_s > 0)
+		log_line(MOSQ_LOG_NOTICE, "drain for %u s, as chat_config says", (unsigned)now_s);
+	else
+		log_line(MOSQ_LOG_NOTICE, "no drain any more, as chat_config says");
+}
+
 void reload_all(void)
 {
 	const struct options *o = live_options();
+	uint32_t drain_s = o->drain_s;
 	struct live_fault fault;
 
 	if (!live_options_reload(&fault)) {
@@ -401,6 +428,7 @@ void reload_all(void)
 		log_line(MOSQ_LOG_NOTICE, "%s has been read again", o->chat_config);
 	}
 	users_limit(o->rate_messages);
+	reload_drain(drain_s, o->drain_s);
 	tokens_reload();
 	bridges_reload(); /* in any case: certificates are read again */
 }
@@ -421,6 +449,7 @@ void stop_all(void)
 	moderation_stop();
 	audit_stop();
 	kicks_stop();
+	drain_stop();
 	deletions_stop();
 	acks_stop();
 	history_stop();

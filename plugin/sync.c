@@ -5,12 +5,14 @@
 
 #include "auth.h"
 #include "clients.h"
+#include "clock.h"
 #include "common/roster.h"
 #include "common/settings.h"
 #include "common/topic.h"
 #include "common/ulid.h"
 #include "compat.h"
 #include "control.h"
+#include "drain.h"
 #include "history.h"
 #include "log.h"
 #include "moderation.h"
@@ -185,6 +187,16 @@ static void answer_may(const struct question *q)
 	answer(q, text, (size_t)snprintf(text, sizeof(text), "may %s %s", q->token, word));
 }
 
+static void answer_drain(const struct question *q)
+{
+	char text[ANSWER_MAX];
+	int len = drain_on() ? snprintf(text, sizeof(text), "drain %s %" PRIu64, q->token,
+	                                drain_left_ms(clock_monotonic_ms()))
+	                     : snprintf(text, sizeof(text), "drain %s none", q->token);
+
+	answer(q, text, (size_t)len);
+}
+
 static void answer_echo(const struct question *q)
 {
 	char text[ANSWER_MAX];
@@ -236,7 +248,7 @@ static const struct {
     {"token", false, true, answer_token},        {"may", true, true, answer_may},
     {"echo", true, false, answer_echo},          {"report", true, true, answer_report},
     {"metrics", true, true, answer_metrics},     {"closed", true, false, answer_closed},
-    {"command", false, true, answer_command},
+    {"command", false, true, answer_command},    {"drain", true, false, answer_drain},
 };
 
 void sync_close(const struct client *session, unsigned code, const char *reason)

@@ -16,8 +16,11 @@
  *   metrics <token> <process id>\n<lines>   the same, and "metrics <token>\n<text>": what the whole node has
  *                      counted, as Prometheus text; nothing behind the token when there are no metrics
  *   closed <token>     "closed <token> <room> <room>...": those that moderators have closed; changes are told
- * on <root>/bridges/all (events.h) command <token> <frame>   a frame of that session's client, as it came;
- * the answer is a notice (control.h)
+ *                      on <root>/bridges/all (events.h)
+ *   drain <token>      "drain <token> <ms>": nobody is to be let in, and all are to have left in so many
+ *                      milliseconds (drain.h); or "drain <token> none"; changes are told as well
+ *   command <token> <frame>   a frame of that session's client, as it came; the answer is a notice
+ * (control.h)
  */
 #ifndef CHAT_SYNC_H
 #define CHAT_SYNC_H

@@ -43,6 +43,12 @@ def test_commands_at_a_terminal(brokers):
         ["kick", "ban", "unban", "mute", "unmute", "closeRoom", "openRoom", "announce"], audit
     ban = audit[-2]
     assert (ban["user"], ban["seconds"], ban["text"]) == (B, 60, "spam"), ban
+    bob = chat.ws(B, token="secret")
+    done = ctl(chat, "drain", "1")
+    assert (done.returncode, done.stdout, done.stderr) == (0, '{"sessions":1,"seconds":1}\n', ""), done
+    bob.expect_close(1012)
+    for words, status in ((["undrain"], 0), (["undrain"], 1)):
+        assert ctl(chat, *words).returncode == status
 
 
 def test_what_goes_wrong_is_said(brokers):

@@ -67,6 +67,7 @@ def test_the_line_is_named(brokers):
     ("session_expiry", "300"), ("session_expiry", "31d"), ("session_expiry", "-1s"), ("session_expiry", "never"),
     ("presence_grace", "3"), ("presence_grace", "11m"), ("presence_grace", "-1s"), ("presence_grace", "0"),
     ("presence_grace", "soon"),
+    ("drain", "60"), ("drain", "0s"), ("drain", "2h"), ("drain", "on"),
     ("max_sessions", "0"), ("max_sessions", "10k0"), ("max_sessions_per_user", "-1"), ("max_sessions_per_user", "none"),
     ("outbox_bytes", "lots"), ("outbox_bytes", "-1m"), ("outbox_seconds", "30"), ("outbox_seconds", "soon"),
     ("ping_interval", "0"), ("ping_interval", "25"), ("ping_timeout", "ten"),
@@ -123,7 +124,7 @@ def test_the_broker_socket_is_required(brokers):
      "history_days": "90s", "history_messages": "500k", "history_sync": "on", "history_queue_bytes": "1m"},
     {"room": "lobby ", "fanout": " shared", "allowed_origins": "none"},
     {"sessions": "all", "bridges": "2", "session_expiry": "30d", "presence_grace": "10m"},
-    {"sessions": "latest", "bridges": "1", "session_expiry": "0s", "presence_grace": "0s"},
+    {"sessions": "latest", "bridges": "1", "session_expiry": "0s", "presence_grace": "0s", "drain": "1h"},
     {"sessions": "latest", "session_expiry": "90s", "presence_grace": "250ms"},
 ], ids=["few", "many", "blanks around", "longest", "shortest", "latest"])
 def test_options_that_are_fine(brokers, options):

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from harness.dialogue import wait_for
+from harness.dialogue import FACTOR, wait_for
 from harness.websocket import HttpAnswer
 
 A, B = "alice@example.com", "bob@example.com"
@@ -90,6 +90,38 @@ def test_origins_sessions_and_rates_of_the_bridge(brokers, config):
     taken_over(chat, config, "rate_connects 1/s burst 1\n")
     statuses = [chat.http("GET", "/health").status for _ in range(4)]
     assert 429 in statuses, statuses
+
+
+def test_proxies(brokers, config):
+    chat = brokers(options={"chat_config": config.path})
+
+    def status():
+        return chat.http("GET", "/metrics", headers=[("X-Forwarded-For", "203.0.113.9")]).status
+    taken_over(chat, config, "metrics_allow 203.0.113.0/24\n")
+    assert status() == 403
+    taken_over(chat, config, "metrics_allow 203.0.113.0/24\ntrusted_proxies 127.0.0.1\n")
+    assert status() == 200
+
+
+@pytest.mark.parametrize("setting", ["outbox_bytes 64k", "outbox_seconds 1s"])
+def test_what_a_session_may_leave_unread(brokers, config, setting):
+    """Of a session that was there before: 700 KB are within 1 MB, and may stay over half of it for 30 s."""
+    chat = brokers(options={"chat_config": config.path})
+    slow = chat.raw_ws(B, events="typing", receive_buffer=4096)
+    slow.expect_ready()
+    alice, other = chat.ws(A), chat.ws("carol@example.com")
+
+    def say(count):
+        for n in range(count):
+            alice.send({"message": "%d " % n + "x" * 3900})
+        for n in range(count):
+            other.expect(sender=A)
+    say(250)
+    assert not re.search(r"closed: 4001", chat.log())
+    taken_over(chat, config, setting + "\n")
+    say(1)
+    chat.wait_log(r"session of %s closed: 4001" % re.escape(B), timeout=15 * FACTOR)
+    slow.drain_until_close(4001, timeout=30 * FACTOR)
 
 
 @pytest.mark.parametrize("text, line, reason", [

@@ -151,6 +151,12 @@ static void requests(void **state)
 	makes(WORDS("announce", "tea", "--room", "hall"),
 	      "{\"commands\":[{\"command\":\"announce\",\"message\":\"tea\",\"room\":\"hall\"}]}");
 	makes(WORDS("getAudit"), "{\"commands\":[{\"command\":\"getAudit\"}]}");
+	makes(WORDS("drain"), "{\"commands\":[{\"command\":\"drain\"}]}");
+	makes(WORDS("drain", "60"), "{\"commands\":[{\"command\":\"drain\",\"seconds\":60}]}");
+	makes(WORDS("drain", "--seconds", "60"), "{\"commands\":[{\"command\":\"drain\",\"seconds\":60}]}");
+	makes(WORDS("undrain"), "{\"commands\":[{\"command\":\"undrain\"}]}");
+	assert_non_null(request_make(2, (const char *[]){"drain", "soon"}, out));
+	assert_non_null(request_make(2, (const char *[]){"undrain", "60"}, out));
 	assert_non_null(request_make(0, NULL, out));
 	assert_non_null(request_make(1, (const char *[]){"Kick"}, out));
 	assert_non_null(request_make(2, (const char *[]){"getAudit", "x"}, out));
