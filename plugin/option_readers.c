@@ -17,6 +17,14 @@
 
 #define RATE_MAX 1000000
 
+static const char *read_switch(const char *v, bool *out)
+{
+	if (strcmp(v, "on") != 0 && strcmp(v, "off") != 0)
+		return "`on` or `off` is expected";
+	*out = strcmp(v, "on") == 0;
+	return NULL;
+}
+
 static const char *read_port(const char *v, struct options *o)
 {
 	return value_count(v, 1, 65535, &o->port) ? NULL : "a port number from 1 to 65535 is expected";
@@ -84,10 +92,7 @@ static const char *read_fanout(const char *v, struct options *o)
 
 static const char *read_mqtt(const char *v, struct options *o)
 {
-	if (strcmp(v, "on") != 0 && strcmp(v, "off") != 0)
-		return "`on` or `off` is expected";
-	o->mqtt = strcmp(v, "on") == 0;
-	return NULL;
+	return read_switch(v, &o->mqtt);
 }
 
 static const char *read_other_topics(const char *v, struct options *o)
@@ -432,10 +437,7 @@ static const char *read_history_messages(const char *v, struct options *o)
 
 static const char *read_history_sync(const char *v, struct options *o)
 {
-	if (strcmp(v, "on") != 0 && strcmp(v, "off") != 0)
-		return "`on` or `off` is expected";
-	o->history_sync = strcmp(v, "on") == 0;
-	return NULL;
+	return read_switch(v, &o->history_sync);
 }
 
 static const char *read_history_queue_bytes(const char *v, struct options *o)
@@ -447,18 +449,12 @@ static const char *read_history_queue_bytes(const char *v, struct options *o)
 
 static const char *read_sandbox(const char *v, struct options *o)
 {
-	if (strcmp(v, "on") != 0 && strcmp(v, "off") != 0)
-		return "`on` or `off` is expected";
-	o->sandbox = strcmp(v, "on") == 0;
-	return NULL;
+	return read_switch(v, &o->sandbox);
 }
 
 static const char *read_metrics(const char *v, struct options *o)
 {
-	if (strcmp(v, "on") != 0 && strcmp(v, "off") != 0)
-		return "`on` or `off` is expected";
-	o->metrics = strcmp(v, "on") == 0;
-	return NULL;
+	return read_switch(v, &o->metrics);
 }
 
 static const char *read_log_format(const char *v, struct options *o)
