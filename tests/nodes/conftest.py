@@ -1,5 +1,6 @@
 """The clients and brokers of tests/integration are used here too. star: a hub and three nodes, for a whole module."""
 
+import contextlib
 import os
 import sys
 
@@ -33,14 +34,27 @@ def stars():
         pytest.fail("\n".join(problems[:20]), pytrace=False)
 
 
+@contextlib.contextmanager
+def reported(one):
+    """Its logs are in the report of what fails; it is ended, and must leave nothing behind."""
+    running.append(one)
+    try:
+        yield one
+    finally:
+        problems = one.finish()
+        running.remove(one)
+    assert not problems, "\n".join(problems[:20])
+
+
+@pytest.fixture(scope="session")
+def report_on():
+    return reported
+
+
 @pytest.fixture(scope="module")
 def shared_star():
-    one = Star()
-    running.append(one)
-    yield one.start()
-    problems = one.finish()
-    running.remove(one)
-    assert not problems, "\n".join(problems[:20])
+    with reported(Star()) as one:
+        yield one.start()
 
 
 @pytest.fixture

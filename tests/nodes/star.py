@@ -13,10 +13,13 @@ import threading
 import time
 
 from harness.broker import MOSQUITTO, Broker, _die_with_parent, free_port
-from harness.dialogue import TIMEOUT, wait_for
+from harness.dialogue import FACTOR, TIMEOUT, wait_for
 from harness.history import history_file
 
 PASSWORD = "only-for-tests"
+# How long whatever goes over a link may take: config/node.conf has `restart_timeout 1 10`, so a link that was cut is tried
+# again up to ten seconds later, and what its first try meets may cost another ten.
+LINKED = 30.0 * FACTOR
 HERE = os.path.dirname(os.path.abspath(__file__))
 CONFIG = os.path.join(HERE, "..", "..", "config")
 
@@ -211,13 +214,14 @@ class Star:
         self.hub = Hub(self.names)
         self.wires, self.nodes = [], []
         self.bridge, self.options = bridge, options
-        self.watches = []
+        self.prepare = lambda node: None
 
     def start(self):
         self.hub.start()
         for name in self.names:
             self.wires.append(Wire(self.hub.port))
             self.nodes.append(Node(name, self.wires[-1].port, bridge=self.bridge, **self.options))
+            self.prepare(self.nodes[-1])
             self.nodes[-1].start()
         self.wait_together()
         return self
@@ -234,7 +238,7 @@ class Star:
         for node in nodes:
             for other in nodes:
                 if other is not node:
-                    node.wait_log("chat: node %s is there" % other.name)
+                    node.wait_log("chat: node %s is there" % other.name, timeout=LINKED)
 
     def logs(self):
         yield "hub", self.hub.log() if os.path.exists(self.hub.log_path) else ""

@@ -39,9 +39,9 @@ def stored_ids(chat):
     return [row[1] for row in rows(chat)]
 
 
-def wait_stored(chat, *ids):
+def wait_stored(chat, *ids, timeout=TIMEOUT):
     """Until all of these are in the file."""
-    wait_for(lambda: set(ids) <= set(stored_ids(chat)), lambda: "in history: %r" % (set(ids) - set(stored_ids(chat)),))
+    wait_for(lambda: set(ids) <= set(stored_ids(chat)), lambda: "in history: %r" % (set(ids) - set(stored_ids(chat)),), timeout)
 
 
 def place_of(frame):
