@@ -119,9 +119,11 @@ class Wire:
 
 
 class Hub:
-    """config/hub.conf, but for its paths and its port."""
+    """config/hub.conf, but for its paths and its port. address: where it listens; reach: where this test finds it; command:
+    what runs it."""
 
-    def __init__(self, users, root="chat"):
+    def __init__(self, users, root="chat", address="127.0.0.1", reach=None, command=()):
+        self.address, self.reach, self.command = address, reach or address, list(command)
         self.folder = tempfile.mkdtemp(prefix="hub-")
         os.chmod(self.folder, 0o755)
         self.port = free_port()
@@ -139,7 +141,7 @@ class Hub:
             subprocess.run(["mosquitto_passwd", "-b", passwords, user, PASSWORD], check=True, stderr=subprocess.DEVNULL)
         os.chmod(passwords, 0o644)
         text = "\n".join(["user root", "log_dest stderr", "log_type all"] + shipped("hub.conf")) + "\n"
-        for old, new in (("listener 1884 ", "listener %d " % self.port),
+        for old, new in (("listener 1884 127.0.0.1", "listener %d %s" % (self.port, self.address)),
                          ("/etc/mosquitto/hub-passwords", passwords),
                          ("/etc/mosquitto/hub-acl", os.path.join(self.folder, "acl")),
                          ("/var/lib/mosquitto-hub/", self.folder + "/")):
@@ -155,14 +157,14 @@ class Hub:
 
     def start(self):
         with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen([MOSQUITTO, "-c", self.config()], stdin=subprocess.DEVNULL, stdout=log,
+            self.process = subprocess.Popen(self.command + [MOSQUITTO, "-c", self.config()], stdin=subprocess.DEVNULL, stdout=log,
                                             stderr=subprocess.STDOUT, cwd=self.folder, start_new_session=True,
                                             preexec_fn=_die_with_parent)
 
         def listens():
             assert self.process.poll() is None, self.log()
             with contextlib.suppress(OSError):
-                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+                socket.create_connection((self.reach, self.port), timeout=1).close()
                 return True
         wait_for(listens, "the hub listens")
         return self
@@ -187,10 +189,10 @@ class Hub:
 class Node(Broker):
     """A broker with the plugin and config/node.conf, named node1, node2, …"""
 
-    def __init__(self, name, hub_port, bridge=True, root="chat", **options):
+    def __init__(self, name, hub_port, bridge=True, root="chat", hub_address="127.0.0.1", **options):
         lines = shipped("node.conf")
         text = "\n".join(line for line in lines if not line.startswith(("plugin_opt_", "max_", "persistence")))
-        for old, new in (("hub.example.org:1884", "127.0.0.1:%d" % hub_port), ("change-me", PASSWORD), ("node1", name)):
+        for old, new in (("hub.example.org:1884", "%s:%d" % (hub_address, hub_port)), ("change-me", PASSWORD), ("node1", name)):
             assert old in text, old
             text = text.replace(old, new)
         defaults = dict(re.match(r"plugin_opt_(\S+) (.*)", line).groups() for line in lines if line.startswith("plugin_opt_"))
