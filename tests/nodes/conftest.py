@@ -12,7 +12,7 @@ sys.path[:0] = [HERE, os.path.join(HERE, "..", "integration")]
 from star import Star  # noqa: E402
 
 SHOWN = 20000  # characters of each log in the report of a failure
-running = []
+running, of_the_failed = [], []
 
 
 @pytest.fixture
@@ -40,6 +40,9 @@ def reported(one):
     running.append(one)
     try:
         yield one
+    except BaseException:  # it did not even start; the report is made when it is gone
+        of_the_failed.extend(one.logs())
+        raise
     finally:
         problems = one.finish()
         running.remove(one)
@@ -69,6 +72,6 @@ def pytest_runtest_makereport(item, call):
     report = (yield).get_result()
     if not report.failed:
         return
-    for one in running:
-        for name, log in one.logs():
-            report.sections.append(("log of %s" % name, log[-SHOWN:]))
+    for name, log in of_the_failed + [pair for one in running for pair in one.logs()]:
+        report.sections.append(("log of %s" % name, log[-SHOWN:]))
+    of_the_failed.clear()
