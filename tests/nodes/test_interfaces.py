@@ -6,6 +6,7 @@ import shutil
 import pytest
 
 from cables import Cables, inside
+from harness.broker import free_port
 from harness.dialogue import FACTOR, wait_for
 from star import Hub, Node, Star
 from test_links import at_least_more, talk
@@ -17,6 +18,8 @@ def cables():
         pytest.skip("networks are made by root")
     if not shutil.which("ip"):
         pytest.skip("ip (iproute2) is not installed")
+    # This process has its ports by a name that belongs to a network: to the one in which its later tests are.
+    free_port()
     try:
         made = Cables(3)
     except OSError as error:
