@@ -14,13 +14,18 @@ class Listener:
     """Reads the room at a node; ids: what has come, in the order of arrival."""
 
     def __init__(self, node, n):
-        self.client = node.mqtt("listener%d@example.com" % n).read_room()
+        self.node, self.client = node, node.mqtt("listener%d@example.com" % n).read_room()
         self.ids, self.senders = [], {}
 
     def until(self, count, timeout=2 * LINKED):
         end = time.monotonic() + timeout
         while len(self.ids) < count:
-            frame = self.client.next(max(0.1, end - time.monotonic()))
+            try:
+                frame = self.client.next(max(0.1, end - time.monotonic()))
+            except TimeoutError:
+                gaps = {sender: sorted(set(range(max(numbers) + 1)) - set(numbers)) for sender, numbers in self.senders.items()}
+                raise AssertionError("%s: %d of %d came, missing within: %r, last: %r" % (
+                    self.node.name, len(self.ids), count, gaps, {s: max(n) for s, n in self.senders.items()})) from None
             self.ids.append(frame["id"])
             self.senders.setdefault(frame["sender"], []).append(int(frame["message"]))
         return self
