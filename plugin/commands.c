@@ -17,6 +17,9 @@
 #include "moderation.h"
 #include "moderation_store.h"
 #include "moderators.h"
+#include "node_moderation.h"
+#include "peers.h"
+#include "seen.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -38,10 +41,9 @@ struct run {
 
 /* ---- what commands have in common ---------------------------------------------------------- */
 
-/* "kicked: text" or "kicked". */
-static void explain_why(const char *what, const char *text, char out[WHY_MAX])
+void commands_explain(const char *what, const char *text, char *out, size_t cap)
 {
-	(void)snprintf(out, WHY_MAX, "%s%s%.*s", what, *text != '\0' ? ": " : "", COMMAND_REASON_MAX, text);
+	(void)snprintf(out, cap, "%s%s%.*s", what, *text != '\0' ? ": " : "", COMMAND_REASON_MAX, text);
 }
 
 /* Nobody moderates those whom the operator has named, but themselves. */
@@ -56,21 +58,36 @@ static const char *refuse(struct run *r, const char *error, const char *field)
 	return error;
 }
 
-static const char *impose(struct run *r, enum sanction_kind kind)
+/* What the command says, as of now; later than what is known of the same, also from another node whose clock
+ * is ahead. */
+static struct sanction sanction_of(const struct run *r, enum sanction_kind kind)
 {
 	const struct command *c = r->command;
 	struct sanction s = {.kind = kind, .since_ms = clock_real_ms()};
+	uint64_t known;
 
 	if (c->has_user)
 		memcpy(s.user, c->user.text, (size_t)c->user.len + 1);
 	memcpy(s.room, c->room, sizeof(s.room));
 	memcpy(s.by, r->by->text, (size_t)r->by->len + 1);
+	known = moderation_known(kind, s.user, s.room);
+	if (s.since_ms <= known)
+		s.since_ms = known + 1;
+	return s;
+}
+
+static const char *impose(struct run *r, enum sanction_kind kind)
+{
+	const struct command *c = r->command;
+	struct sanction s = sanction_of(r, kind);
+
 	memcpy(s.reason, c->text, strlen(c->text) + 1);
 	if (c->has_seconds)
 		s.until_ms = s.since_ms + (uint64_t)c->seconds * 1000;
 	switch (moderation_set(&s)) {
 	case MODERATION_OK:
 		moderation_store_changed();
+		node_moderation_tell(&s);
 		return NULL;
 	case MODERATION_FULL:
 		return "full";
@@ -82,10 +99,17 @@ static const char *impose(struct run *r, enum sanction_kind kind)
 
 static const char *lift(struct run *r, enum sanction_kind kind)
 {
-	if (!moderation_lift(kind, r->command->has_user ? r->command->user.text : "", r->command->room,
-	                     clock_real_ms()))
+	struct sanction s = sanction_of(r, kind);
+
+	if (!moderation_lift(kind, s.user, s.room, clock_real_ms()))
 		return "not_found";
 	moderation_store_changed();
+	s.lifted = true;
+	/* it is taken away here in any case, and the others are told */
+	if (peers_any() && moderation_set(&s) != MODERATION_OK)
+		log_limited(LOG_CAUSE_MEMORY, MOSQ_LOG_ERR,
+		            "out of memory: what was taken away may come back from another node");
+	node_moderation_tell(&s);
 	return NULL;
 }
 
@@ -178,7 +202,7 @@ static const char *send_away(struct run *r, const char *what, bool for_good)
 	char why[WHY_MAX];
 	unsigned count;
 
-	explain_why(what, r->command->text, why);
+	commands_explain(what, r->command->text, why, sizeof(why));
 	if (!kicks_user(&r->command->user, why, for_good, clock_monotonic_ms(), &count))
 		return "unavailable";
 	text_puts(r->data, "{");
@@ -187,9 +211,17 @@ static const char *send_away(struct run *r, const char *what, bool for_good)
 	return NULL;
 }
 
+/* What is done once is done at the other nodes, too. */
+static const char *pass_on(const struct run *r, const char *error)
+{
+	if (!error && !r->asker->other_node)
+		node_moderation_order(r->command, r->by);
+	return error;
+}
+
 static const char *kick(struct run *r)
 {
-	return is_spared(r) ? refuse(r, "not_allowed", "user") : send_away(r, "kicked", false);
+	return is_spared(r) ? refuse(r, "not_allowed", "user") : pass_on(r, send_away(r, "kicked", false));
 }
 
 static const char *ban(struct run *r)
@@ -264,12 +296,17 @@ static const char *delete_message(struct run *r)
 {
 	const char *error = deletions_ask(r->command, r->asker);
 
+	/* should it come only now from another node: it is known, and goes no further */
+	if (peers_any())
+		seen_add(r->command->id, SEEN_ALL, 0);
+	(void)pass_on(r, error);
 	return error ? error : commands_later;
 }
 
 static const char *announce(struct run *r)
 {
-	return events_system("announcement", r->command->text, r->command->room) ? NULL : "unavailable";
+	return pass_on(r,
+	               events_system("announcement", r->command->text, r->command->room) ? NULL : "unavailable");
 }
 
 /* ---- the node ------------------------------------------------------------------------------ */

@@ -10,6 +10,8 @@
 #include "command.h"
 #include "text_buffer.h"
 
+#include <stddef.h>
+
 struct asker;
 struct identity;
 
@@ -20,6 +22,9 @@ extern const char commands_later[];
  * what stands in the way, and *field the member that it is about (static, or NULL). */
 const char *commands_run(const struct command *command, const struct asker *asker, struct text_buffer *data,
                          const char **field);
+
+/* What somebody is told who must leave: "kicked: text", or "kicked" without one. */
+void commands_explain(const char *what, const char *text, char *out, size_t cap);
 
 /* The line in the log, and where it changes anything the entry in the audit. error NULL: it was done. */
 void commands_note(const struct command *command, const struct identity *by, const char *error);

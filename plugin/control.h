@@ -39,6 +39,7 @@ struct asker {
 	enum client_kind kind;
 	char client_id[CONTROL_CLIENT_MAX + 1];
 	char ref[REPLY_REF_MAX + 1]; /* a session's; "" for none */
+	bool other_node;             /* a moderator there: nobody here is answered */
 };
 
 /* Answers one command without data; nobody, where who has asked is gone. */

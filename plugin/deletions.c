@@ -31,7 +31,7 @@ const char *deletions_ask(const struct command *command, const struct asker *ask
 {
 	struct waiting *w;
 
-	if (state.count == DELETIONS_MAX)
+	if (state.count >= (asker->other_node ? DELETIONS_ALL_MAX : DELETIONS_MAX))
 		return "unavailable";
 	w = malloc(sizeof(*w) + command->correlation_len);
 	if (!w || !history_forget(command->id)) {
@@ -104,7 +104,8 @@ void deletions_tick(void)
 		if (f.found)
 			tell_readers(&f);
 		commands_note(&w->command, &w->asker.who, error);
-		control_answer(&w->asker, &w->command, error);
+		if (!w->asker.other_node)
+			control_answer(&w->asker, &w->command, error);
 		free(w);
 	}
 }

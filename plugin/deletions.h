@@ -3,7 +3,8 @@
  * text.
  *
  * The disk may take its time, and the broker does not wait for it. So such a command is answered alone,
- * later; readers are told at that moment. At most DELETIONS_MAX are under way.
+ * later; readers are told at that moment. At most DELETIONS_MAX are under way, with those that come from
+ * other nodes DELETIONS_ALL_MAX.
  */
 #ifndef CHAT_DELETIONS_H
 #define CHAT_DELETIONS_H
@@ -13,6 +14,7 @@
 #include <stdbool.h>
 
 #define DELETIONS_MAX 64
+#define DELETIONS_ALL_MAX 1024
 
 struct asker;
 

@@ -48,11 +48,12 @@ void log_line(int level, const char *format, ...) __attribute__((format(printf, 
 	X(RATE, "publishes_refused", "rate_messages")    /* and the author is told rate_limited */               \
 	X(ACKS_FULL, "publishes_refused", "acks_full")   /* too many acks wait for the disk */                   \
 	X(HISTORY_FULL, "publishes_refused", "history_full")                                                     \
-	X(PEER, "publishes_refused", "peer")     /* of another node */                                           \
-	X(PEER_LOGIN, "clients_refused", "peer") /* a link's user name, without a proof */                       \
-	X(PEER_CLOCK, "nodes", "clock")          /* another node's is ahead */                                   \
-	X(NODE_LOST, "nodes", "lost")            /* another node is not heard any more */                        \
-	X(NODES_FULL, "nodes", "full")           /* more nodes or people than are remembered */                  \
+	X(PEER, "publishes_refused", "peer")      /* of another node */                                          \
+	X(PEER_LOGIN, "clients_refused", "peer")  /* a link's user name, without a proof */                      \
+	X(PEER_CLOCK, "nodes", "clock")           /* another node's is ahead */                                  \
+	X(NODE_LOST, "nodes", "lost")             /* another node is not heard any more */                       \
+	X(NODES_FULL, "nodes", "full")            /* more nodes or people than are remembered */                 \
+	X(NODE_MODERATION, "nodes", "moderation") /* a moderator's command at another node is not followed */    \
 	X(NOT_MODERATOR, "commands_refused", "not_a_moderator")                                                  \
 	X(COMMAND_RATE, "commands_refused", "rate")                                                              \
 	X(MEMORY, "drops", "memory")                        /* out of memory while serving a client */           \

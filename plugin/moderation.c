@@ -9,6 +9,7 @@
 
 static struct {
 	struct table tables[SANCTION_KINDS];
+	struct table lifted[SANCTION_KINDS];
 } state;
 
 /* Address, a blank (which neither has), room. Returns its length, 0 for what cannot be a key. */
@@ -26,9 +27,14 @@ static size_t make_key(const char *user, const char *room, size_t room_len,
 	return user_len + 1 + room_len;
 }
 
+static struct table *table_of(enum sanction_kind kind, bool lifted)
+{
+	return lifted ? &state.lifted[kind] : &state.tables[kind];
+}
+
 static void forget(struct sanction *s)
 {
-	table_remove(&state.tables[s->kind], s);
+	table_remove(table_of(s->kind, s->lifted), s);
 	free(s);
 }
 
@@ -37,9 +43,12 @@ void moderation_stop(void)
 	struct sanction *s;
 	int kind;
 
-	for (kind = 0; kind < SANCTION_KINDS; kind++)
+	for (kind = 0; kind < SANCTION_KINDS; kind++) {
 		while ((s = table_oldest(&state.tables[kind])))
 			forget(s);
+		while ((s = table_oldest(&state.lifted[kind])))
+			forget(s);
+	}
 }
 
 static bool over(const struct sanction *s, uint64_t now_ms)
@@ -47,27 +56,45 @@ static bool over(const struct sanction *s, uint64_t now_ms)
 	return s->until_ms != 0 && s->until_ms <= now_ms;
 }
 
-static struct sanction *find(enum sanction_kind kind, const char *user, const char *room, size_t room_len)
+static struct sanction *find_in(const struct table *table, const char *user, const char *room,
+                                size_t room_len)
 {
 	char key[IDENTITY_MAX + ROOM_MAX + 2];
 	size_t len;
 
 	/* the usual case costs nothing */
-	if (!table_oldest(&state.tables[kind]))
+	if (!table_oldest(table))
 		return NULL;
 	len = make_key(user, room, room_len, key);
-	return len > 0 ? table_find(&state.tables[kind], key, len) : NULL;
+	return len > 0 ? table_find(table, key, len) : NULL;
+}
+
+static struct sanction *find(enum sanction_kind kind, const char *user, const char *room, size_t room_len)
+{
+	return find_in(&state.tables[kind], user, room, room_len);
+}
+
+/* What the other table says of the same. */
+static void forget_other(const struct sanction *s)
+{
+	struct sanction *other = find_in(table_of(s->kind, !s->lifted), s->user, s->room, strlen(s->room));
+
+	if (other)
+		forget(other);
 }
 
 enum moderation_result moderation_set(const struct sanction *wanted)
 {
-	struct table *table = &state.tables[wanted->kind];
-	struct sanction *old = find(wanted->kind, wanted->user, wanted->room, strlen(wanted->room));
+	struct table *table = table_of(wanted->kind, wanted->lifted);
+	struct sanction *old = find_in(table, wanted->user, wanted->room, strlen(wanted->room));
 	struct sanction *s;
 	size_t len;
 
-	if (!old && table_count(table) >= MODERATION_MAX)
-		return MODERATION_FULL;
+	if (!old && table_count(table) >= MODERATION_MAX) {
+		if (!wanted->lifted)
+			return MODERATION_FULL;
+		forget(table_oldest(table));
+	}
 	s = calloc(1, sizeof(*s));
 	if (!s)
 		return MODERATION_NO_MEMORY;
@@ -78,6 +105,7 @@ enum moderation_result moderation_set(const struct sanction *wanted)
 		table_remove(table, old);
 	if (table_add(table, s, s->key, len)) {
 		free(old);
+		forget_other(s);
 		return MODERATION_OK;
 	}
 	free(s);
@@ -95,6 +123,15 @@ bool moderation_lift(enum sanction_kind kind, const char *user, const char *room
 	if (s)
 		forget(s);
 	return there;
+}
+
+uint64_t moderation_known(enum sanction_kind kind, const char *user, const char *room)
+{
+	const struct sanction *s = find(kind, user, room, strlen(room));
+	const struct sanction *lifted = find_in(&state.lifted[kind], user, room, strlen(room));
+	uint64_t since = s ? s->since_ms : 0;
+
+	return lifted && lifted->since_ms > since ? lifted->since_ms : since;
 }
 
 static const struct sanction *in_force(enum sanction_kind kind, const char *user, const char *room,
@@ -130,6 +167,11 @@ bool moderation_closed(const char *room, size_t room_len, uint64_t now_ms)
 const struct sanction *moderation_next(enum sanction_kind kind, const struct sanction *after)
 {
 	return after ? table_after(after) : table_oldest(&state.tables[kind]);
+}
+
+const struct sanction *moderation_next_lifted(enum sanction_kind kind, const struct sanction *after)
+{
+	return after ? table_after(after) : table_oldest(&state.lifted[kind]);
 }
 
 size_t moderation_count(enum sanction_kind kind)

@@ -5,6 +5,10 @@
  * Memory only, no I/O; moderation_store.h keeps it. Times are milliseconds since 1970, for they must mean the
  * same after a restart. What has run out counts as not there, and is taken away by moderation_tidy. Bounded:
  * MODERATION_MAX of each kind. Main thread only.
+ *
+ * With other nodes it is also remembered what has been taken away, and when: so that of two nodes that have
+ * said different things of the same user and room, the later one counts at both, in whatever order they hear
+ * of each other. The last MODERATION_MAX of each kind; older ones are forgotten.
  */
 #ifndef CHAT_MODERATION_H
 #define CHAT_MODERATION_H
@@ -30,6 +34,7 @@ enum sanction_kind {
 struct sanction {
 	struct table_entry entry;
 	enum sanction_kind kind;
+	bool lifted;                 /* it has been taken away at since_ms, by whom stands in by */
 	char user[IDENTITY_MAX + 1]; /* "" for SANCTION_ROOM */
 	char room[ROOM_MAX + 1];     /* "" for SANCTION_BAN, and for everywhere */
 	uint64_t since_ms;
@@ -48,11 +53,15 @@ enum moderation_result {
 	MODERATION_NO_MEMORY
 };
 
-/* Imposes a copy of it (entry and key count for nothing), in place of one for the same user and room. */
+/* Imposes a copy of it (entry and key count for nothing), in place of one for the same user and room. One
+ * that is lifted takes that away, and is remembered. */
 enum moderation_result moderation_set(const struct sanction *wanted);
 
-/* Takes it away. False when there was none in force. */
+/* Takes it away, and remembers nothing. False when there was none in force. */
 bool moderation_lift(enum sanction_kind kind, const char *user, const char *room, uint64_t now_ms);
+
+/* since_ms of the last that is known for exactly this user and room, in force or not; 0: none. */
+uint64_t moderation_known(enum sanction_kind kind, const char *user, const char *room);
 
 /* The one in force for exactly this user and room, or NULL. Good until the next set, lift or tidy. */
 const struct sanction *moderation_find(enum sanction_kind kind, const char *user, const char *room,
@@ -68,6 +77,9 @@ bool moderation_closed(const char *room, size_t room_len, uint64_t now_ms);
 /* All of a kind, oldest first, those that have run out and not been taken away included: NULL for the first,
  * then the last answer. */
 const struct sanction *moderation_next(enum sanction_kind kind, const struct sanction *after);
+
+/* The same of those that are lifted. */
+const struct sanction *moderation_next_lifted(enum sanction_kind kind, const struct sanction *after);
 size_t moderation_count(enum sanction_kind kind);
 
 /* Takes away what has run out; gone (may be NULL) is called for each. True when there was any. */

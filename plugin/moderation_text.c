@@ -15,6 +15,9 @@
 
 static const char *const kind_names[SANCTION_KINDS] = {
     [SANCTION_BAN] = "ban", [SANCTION_MUTE] = "mute", [SANCTION_ROOM] = "room"};
+/* Words of their own: a version that does not know them must not read a ban. */
+static const char *const lifted_names[SANCTION_KINDS] = {
+    [SANCTION_BAN] = "unban", [SANCTION_MUTE] = "unmute", [SANCTION_ROOM] = "open"};
 
 /* ---- writing ------------------------------------------------------------------------------ */
 
@@ -24,10 +27,10 @@ static void put_some(struct text_buffer *out, const char *name, const char *text
 		text_put_member(out, name, text);
 }
 
-static void write_sanction(struct text_buffer *out, const struct sanction *s)
+void moderation_text_put(struct text_buffer *out, const struct sanction *s)
 {
 	text_puts(out, "{");
-	text_put_member(out, "kind", kind_names[s->kind]);
+	text_put_member(out, "kind", (s->lifted ? lifted_names : kind_names)[s->kind]);
 	put_some(out, "user", s->user);
 	put_some(out, "room", s->room);
 	text_put_count(out, "since", s->since_ms);
@@ -63,10 +66,14 @@ void moderation_text_write(struct text_buffer *out)
 	text_put_member(out, "mosquitto-chat", "moderation");
 	text_put_count(out, "version", VERSION);
 	text_puts(out, "}\n");
-	for (kind = 0; kind < SANCTION_KINDS; kind++)
+	for (kind = 0; kind < SANCTION_KINDS; kind++) {
 		for (s = moderation_next((enum sanction_kind)kind, NULL); s;
 		     s = moderation_next((enum sanction_kind)kind, s))
-			write_sanction(out, s);
+			moderation_text_put(out, s);
+		for (s = moderation_next_lifted((enum sanction_kind)kind, NULL); s;
+		     s = moderation_next_lifted((enum sanction_kind)kind, s))
+			moderation_text_put(out, s);
+	}
 	for (i = audit_count(); i > 0; i--)
 		write_entry(out, audit_get(i - 1));
 }
@@ -119,20 +126,40 @@ static bool is_address(const char *text)
 	return identity_parse(text, strlen(text), &who) && strcmp(who.text, text) == 0;
 }
 
-static bool read_sanction(const struct json_object *o, enum sanction_kind kind)
+/* Which kind it is of; SANCTION_KINDS: none. */
+static enum sanction_kind kind_of(const struct json_object *o, bool *lifted)
 {
-	struct sanction s = {.kind = kind};
+	const struct json_member *word = json_object_get(o, "kind");
+	int i;
 
-	if (!read_text(o, "user", s.user, IDENTITY_MAX) || !read_text(o, "room", s.room, ROOM_MAX) ||
-	    !read_text(o, "by", s.by, IDENTITY_MAX) || !read_text(o, "reason", s.reason, MODERATION_REASON_MAX) ||
-	    !read_number(o, "since", &s.since_ms) || !read_number(o, "until", &s.until_ms))
+	for (i = 0; word && i < SANCTION_KINDS; i++) {
+		*lifted = json_member_is(word, lifted_names[i]);
+		if (*lifted || json_member_is(word, kind_names[i]))
+			return (enum sanction_kind)i;
+	}
+	return SANCTION_KINDS;
+}
+
+static bool read_sanction(const struct json_object *o, struct sanction *s)
+{
+	memset(s, 0, sizeof(*s));
+	s->kind = kind_of(o, &s->lifted);
+	if (s->kind == SANCTION_KINDS || !read_text(o, "user", s->user, IDENTITY_MAX) ||
+	    !read_text(o, "room", s->room, ROOM_MAX) || !read_text(o, "by", s->by, IDENTITY_MAX) ||
+	    !read_text(o, "reason", s->reason, MODERATION_REASON_MAX) || !read_number(o, "since", &s->since_ms) ||
+	    !read_number(o, "until", &s->until_ms))
 		return false;
-	if (kind == SANCTION_ROOM ? s.user[0] != '\0' : !is_address(s.user))
+	if (s->kind == SANCTION_ROOM ? s->user[0] != '\0' : !is_address(s->user))
 		return false;
-	if (s.room[0] != '\0' ? kind == SANCTION_BAN || !room_name_valid(s.room, strlen(s.room))
-	                      : kind == SANCTION_ROOM)
-		return false;
-	return moderation_set(&s) == MODERATION_OK;
+	return s->room[0] != '\0' ? s->kind != SANCTION_BAN && room_name_valid(s->room, strlen(s->room))
+	                          : s->kind != SANCTION_ROOM;
+}
+
+bool moderation_text_take(const char *line, size_t len, struct sanction *out)
+{
+	struct json_object object;
+
+	return json_object_read(&object, line, len) && read_sanction(&object, out);
 }
 
 static bool read_entry(const struct json_object *o)
@@ -150,8 +177,8 @@ static bool read_entry(const struct json_object *o)
 static bool read_line(const struct json_object *o, bool first)
 {
 	const struct json_member *kind;
+	struct sanction s;
 	uint64_t version;
-	int i;
 
 	if (first)
 		return json_object_get(o, "mosquitto-chat") &&
@@ -162,10 +189,7 @@ static bool read_line(const struct json_object *o, bool first)
 		return false;
 	if (json_member_is(kind, "audit"))
 		return read_entry(o);
-	for (i = 0; i < SANCTION_KINDS; i++)
-		if (json_member_is(kind, kind_names[i]))
-			return read_sanction(o, (enum sanction_kind)i);
-	return false;
+	return read_sanction(o, &s) && moderation_set(&s) == MODERATION_OK;
 }
 
 bool moderation_text_read(const char *text, size_t len, unsigned *line)

@@ -8,9 +8,11 @@
 #include "compat.h"
 #include "history.h"
 #include "log.h"
+#include "node_moderation.h"
 #include "node_people.h"
 #include "options.h"
 #include "table.h"
+#include "text_buffer.h"
 #include "users.h"
 
 #include <inttypes.h>
@@ -46,10 +48,11 @@ static struct {
 	size_t name_len;
 	struct table all;
 	uint64_t life, beat, news;
-	uint64_t started_ms, beaten_ms, told_ms, changed_ms;
+	uint64_t started_ms, beaten_ms, told_ms, imposed_ms, changed_ms;
 	bool here;                /* has been said */
 	bool beat_soon;           /* there is something to tell */
 	bool tell;                /* somebody wants to know all people */
+	bool appeared;            /* a node that is to hear what moderators have imposed */
 	struct mark marks[MARKS]; /* oldest first */
 	size_t mark_count;
 	uint64_t settled;
@@ -127,6 +130,25 @@ static bool publish_people(char *page, size_t len, const char *part)
 	}
 	state.news++;
 	return true;
+}
+
+bool nodes_say(const char *verb, const char *rest, const struct text_buffer *lines)
+{
+	char head[HEAD_MAX], *text;
+	size_t n;
+
+	if (!state.options || lines->failed)
+		return false;
+	n = (size_t)snprintf(head, sizeof(head), "%s %" PRIu64 " %s\n", verb, state.life, rest);
+	text = mosquitto_malloc(n + lines->len);
+	if (!text)
+		return false;
+	memcpy(text, head, n);
+	memcpy(text + n, lines->at, lines->len);
+	if (publish(text, n + lines->len, false))
+		return true;
+	mosquitto_free(text);
+	return false;
 }
 
 static bool flush_changes(void)
@@ -246,6 +268,7 @@ static void hear(struct node *node)
 	if (!node->alive) {
 		log_line(MOSQ_LOG_NOTICE, "node %s is there", node->name);
 		state.beat_soon = true;
+		state.appeared = true;
 	}
 	node->alive = true;
 	node_people_show(&node->people, true);
@@ -285,6 +308,7 @@ static void live(struct node *node, uint64_t life)
 	node->echoes = false;
 	node_people_clear(&node->people);
 	state.beat_soon = true;
+	state.appeared = true;
 }
 
 /* It has everything up to that mark of ours, or the next older one that is remembered. */
@@ -463,6 +487,10 @@ bool nodes_on_message(const char *name, size_t name_len, const char *payload, si
 		return take_beat(node, life, head, at, end);
 	if (strcmp(verb, "people") == 0)
 		return take_people(node, life, head, at, end);
+	if (strcmp(verb, "imposed") == 0)
+		return node_moderation_take(node->name, head, at, end);
+	if (strcmp(verb, "order") == 0)
+		return node_moderation_take_order(node->name, head, at, end);
 	return strcmp(verb, "here") == 0;
 }
 
@@ -504,6 +532,10 @@ void nodes_tick(uint64_t now_ms)
 	if (state.tell && now_ms - state.told_ms >= TELL_MS && flush_changes()) {
 		state.told_ms = now_ms;
 		state.tell = !tell_all();
+	}
+	if (state.appeared && now_ms - state.imposed_ms >= TELL_MS) {
+		state.imposed_ms = now_ms;
+		state.appeared = !node_moderation_tell_all();
 	}
 	due = state.beat_soon || state.mark_count == 0 ||
 	      state.marks[state.mark_count - 1].n != history_position(id);

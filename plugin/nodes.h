@@ -13,6 +13,7 @@
  *       part: first, next, last, only (of all its people) or change; with lines as in common/roster.h:
  *   +<address> <ms> or -<address> <ms>
  *       connected there, no longer
+ *   imposed and order: node_moderation.h
  *
  * life: when that node was started, in ms since 1970; beat, mark and news: counters of that life. A beat's
  * news is the number of the last `people` before it, so that one that was lost is noticed.
@@ -48,6 +49,7 @@
 #define NODE_FORGOTTEN_MS 3600000
 
 struct options;
+struct text_buffer;
 
 /* options: borrowed until nodes_stop. */
 void nodes_start(const struct options *options);
@@ -61,6 +63,10 @@ void nodes_left(const struct identity *who);
 
 /* What a peer has published on <root>/nodes/<name>. False when it is none of the above. */
 bool nodes_on_message(const char *name, size_t name_len, const char *payload, size_t len);
+
+/* Says this on this node's topic: a head of verb, life and rest, then the lines. False without peers, when
+ * lines has failed, or out of memory: nothing has been said. */
+bool nodes_say(const char *verb, const char *rest, const struct text_buffer *lines);
 
 void nodes_tick(uint64_t now_ms);
 

@@ -55,7 +55,7 @@ missing_of() {
 #
 # (The group node is there when npm is on PATH, wherever from.)
 #
-# Debian's mosquitto package starts a broker on port 1883, now and at each boot, and nginx a web server on port 80. Who
+# Debian's mosquitto package starts a broker on port 1883, now and at each boot, nginx a web server on port 80, HAProxy itself. Who
 # asks for a chat server in a build folder has not asked for that, so: if the package is not there yet, its service is
 # neither started nor enabled. If it is there, it is somebody's and stays exactly as it is, running or not.
 install_missing() {
@@ -71,7 +71,7 @@ install_missing() {
 		rubbish=("$log")
 		trap 'as_root rm -f "${rubbish[@]}"' EXIT
 		trap 'exit 130' INT TERM HUP
-		for name in mosquitto nginx; do
+		for name in mosquitto nginx haproxy; do
 			case " ${missing[*]} " in
 			*" $name "*) new_services+=("$name") ;;
 			esac

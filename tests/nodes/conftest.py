@@ -1,5 +1,6 @@
 """The clients and brokers of tests/integration are used here too. star: a hub and three nodes, for a whole module."""
 
+import contextlib
 import os
 import sys
 
@@ -11,7 +12,7 @@ sys.path[:0] = [HERE, os.path.join(HERE, "..", "integration")]
 from star import Star  # noqa: E402
 
 SHOWN = 20000  # characters of each log in the report of a failure
-running = []
+running, of_the_failed = [], []
 
 
 @pytest.fixture
@@ -33,14 +34,30 @@ def stars():
         pytest.fail("\n".join(problems[:20]), pytrace=False)
 
 
+@contextlib.contextmanager
+def reported(one):
+    """Its logs are in the report of what fails; it is ended, and must leave nothing behind."""
+    running.append(one)
+    try:
+        yield one
+    except BaseException:  # it did not even start; the report is made when it is gone
+        of_the_failed.extend(one.logs())
+        raise
+    finally:
+        problems = one.finish()
+        running.remove(one)
+    assert not problems, "\n".join(problems[:20])
+
+
+@pytest.fixture(scope="session")
+def report_on():
+    return reported
+
+
 @pytest.fixture(scope="module")
 def shared_star():
-    one = Star()
-    running.append(one)
-    yield one.start()
-    problems = one.finish()
-    running.remove(one)
-    assert not problems, "\n".join(problems[:20])
+    with reported(Star()) as one:
+        yield one.start()
 
 
 @pytest.fixture
@@ -55,6 +72,6 @@ def pytest_runtest_makereport(item, call):
     report = (yield).get_result()
     if not report.failed:
         return
-    for one in running:
-        for name, log in one.logs():
-            report.sections.append(("log of %s" % name, log[-SHOWN:]))
+    for name, log in of_the_failed + [pair for one in running for pair in one.logs()]:
+        report.sections.append(("log of %s" % name, log[-SHOWN:]))
+    of_the_failed.clear()

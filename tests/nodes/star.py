@@ -13,10 +13,13 @@ import threading
 import time
 
 from harness.broker import MOSQUITTO, Broker, _die_with_parent, free_port
-from harness.dialogue import TIMEOUT, wait_for
+from harness.dialogue import FACTOR, TIMEOUT, wait_for
 from harness.history import history_file
 
 PASSWORD = "only-for-tests"
+# How long whatever goes over a link may take: config/node.conf has `restart_timeout 1 10`, so a link that was cut is tried
+# again up to ten seconds later, and what its first try meets may cost another ten.
+LINKED = 30.0 * FACTOR
 HERE = os.path.dirname(os.path.abspath(__file__))
 CONFIG = os.path.join(HERE, "..", "..", "config")
 
@@ -116,9 +119,11 @@ class Wire:
 
 
 class Hub:
-    """config/hub.conf, but for its paths and its port."""
+    """config/hub.conf, but for its paths and its port. address: where it listens; reach: where this test finds it; command:
+    what runs it."""
 
-    def __init__(self, users, root="chat"):
+    def __init__(self, users, root="chat", address="127.0.0.1", reach=None, command=()):
+        self.address, self.reach, self.command = address, reach or address, list(command)
         self.folder = tempfile.mkdtemp(prefix="hub-")
         os.chmod(self.folder, 0o755)
         self.port = free_port()
@@ -136,7 +141,7 @@ class Hub:
             subprocess.run(["mosquitto_passwd", "-b", passwords, user, PASSWORD], check=True, stderr=subprocess.DEVNULL)
         os.chmod(passwords, 0o644)
         text = "\n".join(["user root", "log_dest stderr", "log_type all"] + shipped("hub.conf")) + "\n"
-        for old, new in (("listener 1884 ", "listener %d " % self.port),
+        for old, new in (("listener 1884 127.0.0.1", "listener %d %s" % (self.port, self.address)),
                          ("/etc/mosquitto/hub-passwords", passwords),
                          ("/etc/mosquitto/hub-acl", os.path.join(self.folder, "acl")),
                          ("/var/lib/mosquitto-hub/", self.folder + "/")):
@@ -152,14 +157,14 @@ class Hub:
 
     def start(self):
         with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen([MOSQUITTO, "-c", self.config()], stdin=subprocess.DEVNULL, stdout=log,
+            self.process = subprocess.Popen(self.command + [MOSQUITTO, "-c", self.config()], stdin=subprocess.DEVNULL, stdout=log,
                                             stderr=subprocess.STDOUT, cwd=self.folder, start_new_session=True,
                                             preexec_fn=_die_with_parent)
 
         def listens():
             assert self.process.poll() is None, self.log()
             with contextlib.suppress(OSError):
-                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+                socket.create_connection((self.reach, self.port), timeout=1).close()
                 return True
         wait_for(listens, "the hub listens")
         return self
@@ -184,10 +189,10 @@ class Hub:
 class Node(Broker):
     """A broker with the plugin and config/node.conf, named node1, node2, …"""
 
-    def __init__(self, name, hub_port, bridge=True, root="chat", **options):
+    def __init__(self, name, hub_port, bridge=True, root="chat", hub_address="127.0.0.1", **options):
         lines = shipped("node.conf")
         text = "\n".join(line for line in lines if not line.startswith(("plugin_opt_", "max_", "persistence")))
-        for old, new in (("hub.example.org:1884", "127.0.0.1:%d" % hub_port), ("change-me", PASSWORD), ("node1", name)):
+        for old, new in (("hub.example.org:1884", "%s:%d" % (hub_address, hub_port)), ("change-me", PASSWORD), ("node1", name)):
             assert old in text, old
             text = text.replace(old, new)
         defaults = dict(re.match(r"plugin_opt_(\S+) (.*)", line).groups() for line in lines if line.startswith("plugin_opt_"))
@@ -211,13 +216,14 @@ class Star:
         self.hub = Hub(self.names)
         self.wires, self.nodes = [], []
         self.bridge, self.options = bridge, options
-        self.watches = []
+        self.prepare = lambda node: None
 
     def start(self):
         self.hub.start()
         for name in self.names:
             self.wires.append(Wire(self.hub.port))
             self.nodes.append(Node(name, self.wires[-1].port, bridge=self.bridge, **self.options))
+            self.prepare(self.nodes[-1])
             self.nodes[-1].start()
         self.wait_together()
         return self
@@ -234,7 +240,7 @@ class Star:
         for node in nodes:
             for other in nodes:
                 if other is not node:
-                    node.wait_log("chat: node %s is there" % other.name)
+                    node.wait_log("chat: node %s is there" % other.name, timeout=LINKED)
 
     def logs(self):
         yield "hub", self.hub.log() if os.path.exists(self.hub.log_path) else ""

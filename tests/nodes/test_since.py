@@ -4,6 +4,7 @@ import random
 
 from harness.history import Pour, Replay, rows, stored_ids, wait_stored
 from harness.dialogue import wait_for
+from star import LINKED
 
 A, B, C = "alice@example.com", "bob@example.com", "carol@example.com"
 
@@ -27,7 +28,7 @@ def test_what_is_everywhere_is_not_replayed_again(star):
         last = [reader.expect_message("old %d" % n, A) for n in range(5)][-1]
     for node in star:
         wait_stored(node, last["id"])
-    wait_for(lambda: settled_everywhere(star), "all is settled", timeout=30)
+    wait_for(lambda: settled_everywhere(star), "all is settled", timeout=LINKED)
     say(author, "new 0")
     for reader in readers:
         marked = reader.expect_message("new 0", A)
@@ -64,7 +65,7 @@ def test_from_a_node_that_was_cut_off(star):
     reader.expect_nothing()
     star.wires[0].mend()
     for node in star.nodes[1:]:
-        wait_stored(node, *ids)
+        wait_stored(node, *ids, timeout=LINKED)
         got = replay(node, ids[-1])
         missed = {"%s%d" % (who, n) for who in "bc" for n in range(4)}
         assert missed <= set(got.texts()), (node.name, got.texts())
@@ -87,7 +88,7 @@ def test_to_a_node_that_was_cut_off(star):
     assert {"own %d" % n for n in range(4)} <= set(got.texts()) and not got.complete(), got.texts()
     got.session.close()
     star.wires[1].mend()
-    wait_stored(star[1], *seen)
+    wait_stored(star[1], *seen, timeout=LINKED)
     got = replay(star[1], seen[-1])
     assert {"own %d" % n for n in range(4)} <= set(got.texts()) and got.complete(), got.texts()
     got.session.close()
@@ -125,7 +126,7 @@ def test_hopping_while_links_break(star):
     for pour in pours:
         pour.stop()
     for node in star:
-        wait_for(lambda: len({len(stored_ids(n)) for n in star}) == 1, lambda: repr([len(stored_ids(n)) for n in star]), 30)
+        wait_for(lambda: len({len(stored_ids(n)) for n in star}) == 1, lambda: repr([len(stored_ids(n)) for n in star]), LINKED)
     everything = stored_ids(star[0])
     got = replay(star[0], seen[-1])
     seen += [frame["id"] for frame in got.all()]

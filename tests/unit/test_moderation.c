@@ -104,9 +104,48 @@ static void a_bound(void **state)
 	moderation_stop();
 }
 
+/* Of another node's words and one's own the later count, so what has been taken away is remembered. */
+static void what_is_taken_away(void **state)
+{
+	struct identity bob = who("bob@x.org");
+	struct sanction s = {.kind = SANCTION_BAN, .lifted = true, .since_ms = NOW + 7, .user = "bob@x.org"};
+	struct text_buffer text = text_buffer_new(1024);
+	struct sanction back;
+
+	(void)state;
+	assert_int_equal(moderation_known(SANCTION_BAN, "bob@x.org", ""), 0);
+	assert_int_equal(set(SANCTION_BAN, "bob@x.org", "", 0), MODERATION_OK);
+	assert_int_equal(moderation_known(SANCTION_BAN, "bob@x.org", ""), NOW);
+	assert_int_equal(moderation_known(SANCTION_MUTE, "bob@x.org", ""), 0);
+	assert_int_equal(moderation_set(&s), MODERATION_OK);
+	assert_null(moderation_ban(&bob, NOW));
+	assert_int_equal(moderation_count(SANCTION_BAN), 0);
+	assert_int_equal(moderation_known(SANCTION_BAN, "bob@x.org", ""), NOW + 7);
+	moderation_text_put(&text, moderation_next_lifted(SANCTION_BAN, NULL));
+	assert_true(moderation_text_take(text.at, text.len - 1, &back));
+	assert_true(back.lifted && back.kind == SANCTION_BAN && back.since_ms == NOW + 7);
+	assert_string_equal(back.user, "bob@x.org");
+	assert_false(moderation_text_take(text.at, text.len - 2, &back));
+	text_buffer_free(&text);
+	/* imposed again: that is all there is to know */
+	assert_int_equal(set(SANCTION_BAN, "bob@x.org", "", 0), MODERATION_OK);
+	assert_null(moderation_next_lifted(SANCTION_BAN, NULL));
+	assert_non_null(moderation_ban(&bob, NOW));
+	/* as many as of the others; then the oldest is forgotten */
+	for (unsigned n = 0; n <= MODERATION_MAX; n++) {
+		(void)snprintf(s.user, sizeof(s.user), "u%u@x.org", n);
+		assert_int_equal(moderation_set(&s), MODERATION_OK);
+	}
+	assert_int_equal(moderation_known(SANCTION_BAN, "u0@x.org", ""), 0);
+	assert_int_equal(moderation_known(SANCTION_BAN, "u1@x.org", ""), NOW + 7);
+	moderation_stop();
+	assert_null(moderation_next_lifted(SANCTION_BAN, NULL));
+}
+
 static void there_and_back(void **state)
 {
 	struct text_buffer text = text_buffer_new(MODERATION_TEXT_MAX), again = text;
+	struct sanction lifted = {.kind = SANCTION_ROOM, .lifted = true, .since_ms = NOW, .room = "attic"};
 	struct audit_entry e = {.at_ms = NOW,
 	                        .seconds = 60,
 	                        .by = "alice@x.org",
@@ -122,6 +161,7 @@ static void there_and_back(void **state)
 	assert_int_equal(set(SANCTION_MUTE, "bob@x.org", "", NOW), MODERATION_OK);
 	assert_int_equal(set(SANCTION_MUTE, "bob@x.org", "hall", NOW), MODERATION_OK);
 	assert_int_equal(set(SANCTION_ROOM, "", "hall", 0), MODERATION_OK);
+	assert_int_equal(moderation_set(&lifted), MODERATION_OK);
 	for (unsigned n = 0; n < AUDIT_MAX + 3; n++) {
 		e.at_ms++;
 		assert_true(audit_add(&e));
@@ -208,8 +248,10 @@ static void a_bounded_text(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(bans),           cmocka_unit_test(mutes_and_rooms), cmocka_unit_test(a_bound),
-	    cmocka_unit_test(there_and_back), cmocka_unit_test(bad_lines),       cmocka_unit_test(a_bounded_text),
+	    cmocka_unit_test(bans),           cmocka_unit_test(mutes_and_rooms),
+	    cmocka_unit_test(a_bound),        cmocka_unit_test(what_is_taken_away),
+	    cmocka_unit_test(there_and_back), cmocka_unit_test(bad_lines),
+	    cmocka_unit_test(a_bounded_text),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,7 +9,7 @@ import threading
 import time
 
 from .dialogue import FACTOR, MARKER, TIMEOUT, Closed, Frame, wait_for
-from .wire import PUBLISH, Mqtt, string, varint, write_properties
+from .wire import PUBLISH, string, varint, write_properties
 
 INBOX = "inbox"  # as a place, beside room names in tests (no test has a room of that name)
 
@@ -39,9 +39,9 @@ def stored_ids(chat):
     return [row[1] for row in rows(chat)]
 
 
-def wait_stored(chat, *ids):
+def wait_stored(chat, *ids, timeout=TIMEOUT):
     """Until all of these are in the file."""
-    wait_for(lambda: set(ids) <= set(stored_ids(chat)), lambda: "in history: %r" % (set(ids) - set(stored_ids(chat)),))
+    wait_for(lambda: set(ids) <= set(stored_ids(chat)), lambda: "in history: %r" % (set(ids) - set(stored_ids(chat)),), timeout)
 
 
 def place_of(frame):
@@ -127,7 +127,7 @@ class Pour:
     topics: turns through these. sent: (number, topic) of what the broker has confirmed."""
 
     def __init__(self, chat, user="pourer@example.com", topics=None, rate=400, limit=None):
-        self.client = Mqtt(chat, user)
+        self.client = chat.mqtt(user)
         self.topics = topics or [self.client.send_topic()]
         self.period = 1.0 / rate
         self.sent, self.error, self.limit = [], None, limit
