@@ -126,6 +126,29 @@ def test_an_upgrade_without_the_chat_in_use(machine, deb, older):
     assert machine.restarts() == []
 
 
+def test_a_broker_without_a_pid_file(machine, deb, older):
+    """As Debian 13's is: found by what it was started with."""
+    machine.install(older)
+    activate(machine)
+    conf = "/etc/mosquitto/mosquitto.conf"
+    machine.write(conf, re.sub(r"(?m)^pid_file .*\n", "", machine.read(conf)))
+    machine.start_chat()
+    assert not machine.exists("/run/mosquitto/mosquitto.pid")
+    machine.install(deb)
+    assert machine.restarts() == RESTART
+
+
+@pytest.mark.parametrize("of_the_service", [True, False])
+def test_what_systemd_says(machine, deb, older, of_the_service):
+    """It knows the service's process: one that somebody has started by hand is not that."""
+    machine.install(older)
+    activate(machine)
+    machine.start_chat()
+    machine.systemd(machine.broker.pid if of_the_service else 0)
+    machine.install(deb)
+    assert machine.restarts() == (RESTART if of_the_service else [])
+
+
 def test_a_bridge_of_a_broker_that_was_not_restarted(machine, deb, older):
     """Where services may not be restarted (policy-rc.d): until the broker is, sessions go on."""
     machine.install(older)
