@@ -5,6 +5,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -153,6 +154,10 @@ static void take_line(struct reading *r, const char *word, const char *value)
 		option_line(r, word + strlen("auth_opt_"));
 	else if (strcmp(word, "listener") == 0)
 		listener_line(r, value);
+	else if (strcmp(word, "connection") == 0)
+		out->link = true;
+	else if (strcmp(word, "packet_buffer_size") == 0 || strcmp(word, "websockets_headers_size") == 0)
+		out->read_ahead = (unsigned)strtoul(value, NULL, 10); /* the broker has checked it */
 }
 
 /* An open file of the configuration. */
@@ -277,6 +282,7 @@ void broker_config_read(const char *plugin_path, const char *broker_socket, stru
 
 	memset(out, 0, sizeof(*out));
 	out->sys_interval_s = SYS_INTERVAL_DEFAULT_S;
+	out->read_ahead = UINT_MAX;
 	out->given = config_path(out->file);
 	if (!out->given)
 		return;

@@ -38,6 +38,8 @@ struct broker_config {
 	bool persistence;                    /* `persistence true` */
 	char persistence_location[PATH_MAX]; /* "" where none is named: the working directory */
 	unsigned sys_interval_s;             /* `sys_interval` */
+	bool link;                           /* a `connection`: this broker opens a link to another one */
+	unsigned read_ahead;                 /* `packet_buffer_size`, bytes; UINT_MAX where none is named */
 	size_t place_count;
 	struct config_place places[CONFIG_PLACES_MAX];
 };

@@ -127,6 +127,9 @@ static bool check_host(const struct host *host)
 	return true;
 }
 
+/* Bytes, too few for a whole packet behind the one that is looked at. */
+#define LINK_READ_AHEAD 4
+
 #if BROKER_LINE_2_1
 #define UNREADABLE "they keep their say where they come after this plugin"
 #else
@@ -157,6 +160,11 @@ static bool check_config(const struct broker_config *config, const struct option
 		log_line(MOSQ_LOG_WARNING,
 		         "%s has no line `listener 0 %s`: without it no bridge can reach the broker", config->file,
 		         options->broker_socket);
+	if (BROKER_LINE_2_1 && options->node[0] != '\0' && config->link && config->read_ahead > LINK_READ_AHEAD)
+		log_line(
+		    MOSQ_LOG_WARNING,
+		    "a link that is cut may stay down for long: mosquitto 2.1 takes what it had read ahead of it for "
+		    "answers on the next connection. Write packet_buffer_size 1 (docs/scaling.md)");
 	return true;
 }
 

@@ -74,6 +74,8 @@ settle_root() {
 	done
 	# The lists of testing expire within days, and a mirror that lags is good enough here. Signatures are checked.
 	echo 'Acquire::Check-Valid-Until "false";' >"$root/etc/apt/apt.conf.d/90mosquitto-chat" || return 1
+	# A root that a power cut has spoilt is made anew.
+	echo force-unsafe-io >"$root/etc/dpkg/dpkg.cfg.d/mosquitto-chat" || return 1
 	printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d" || return 1
 	chmod 755 "$root/usr/sbin/policy-rc.d" || return 1
 }

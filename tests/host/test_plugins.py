@@ -32,7 +32,8 @@ def talk(host):
 @pytest.mark.parametrize("order", ["chat first", "chat last"])
 @pytest.mark.parametrize("written_down", [True, False])
 def test_beside_a_plugin_without_rules(hosts, order, written_down):
-    """With mosquitto 2.0 it takes two options to be as without the plugin; that it is different otherwise is documented."""
+    """Two options may have to be written down to be as without the plugin; that it is different otherwise is documented: with
+    mosquitto 2.0 always, with 2.1 where the other plugin comes first, since its rules, if it had any, would have to hold."""
     options = {"auth": "none", "other_topics": "allow"} if written_down else None
     pair = [hosts(CONFIGS["open"], loaded, start=False, options=options) for loaded in (False, True)]
     for host in pair:
@@ -43,7 +44,7 @@ def test_beside_a_plugin_without_rules(hosts, order, written_down):
         host.start()
     ours = at_once(*[lambda host=host: talk(host) for host in pair])
     assert sum("(stamped)" in line for line in ours[0]) >= 12
-    if mosquitto_version()[:2] == (2, 0) and not written_down:
+    if not written_down and (mosquitto_version()[:2] == (2, 0) or order == "chat last"):
         assert not any("PUBLISH" in line for line in ours[1])
         assert any("code=0x87" in line for line in ours[1])
     else:
@@ -75,6 +76,7 @@ def talk_with_certificates(host, folder):
     def client(name, certificate, **more):
         context = ssl.create_default_context(cafile=os.path.join(folder, "ca.pem"))
         context.check_hostname = False
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # on by itself from Python 3.13; the server's certificate is not what matters here
         context.maximum_version = ssl.TLSVersion.TLSv1_2  # where a missing certificate ends the handshake itself
         if certificate:
             context.load_cert_chain(os.path.join(folder, certificate + ".pem"), os.path.join(folder, certificate + ".key"))

@@ -146,7 +146,7 @@ def test_reload_twice(hosts):
 
 # What the log says of others
 
-OWN = re.compile(r"^chat(-bridge)?\b|chat-bridge|chat\.sock|mosquitto_chat|^\tchat/|'chat/|plugin_opt_")
+OWN = re.compile(r"^chat(-bridge)?\b|^Plugin mosquitto-chat |chat-bridge|chat\.sock|mosquitto_chat|^\tchat/|'chat/|plugin_opt_")
 # What mosquitto says of the bridge's connections without saying whose they are: it stands below a line that does, or comes from
 # set_tcp_nodelay, which it also tries on the unix listener.
 OWN_TOO = ("No will message specified.", "Warning: Unable to set TCP_NODELAY.")
@@ -183,7 +183,7 @@ def test_log_lines_of_others(hosts, config):
         # The broker has noticed the end of each connection of the last one.
         here = set(re.findall(r" as (%s\S+) \(" % Stage(0, cases[-1].name).prefix, host.log()))
         for name in here:
-            host.wait_log(r"^\d+: Client %s (closed|disconnected)" % re.escape(name))
+            host.wait_log(r"^\d+: Client %s (\[\S+\] )?(closed|disconnected)" % re.escape(name))  # 2.1 adds the address
         return log_lines(host)
 
     without, loaded = at_once(*[lambda host=host: run(host) for host in pair])

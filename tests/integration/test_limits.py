@@ -518,9 +518,10 @@ def test_everything_is_counted(brokers):
     alice.expect_error("wrong_type", field="message", ref="3")
     alice.send({"type": "join", "room": "NO", "ref": "4"})
     alice.expect_error("invalid_room", field="room", ref="4")
-    for n in range(210):
+    # more than a client that is slow today gets allowed meanwhile
+    for n in range(600):
         alice.send({"type": "join", "room": "general", "ref": "j%d" % n})
-    joins = [alice.next() for _ in range(210)]
+    joins = [alice.next() for _ in range(600)]
     bob = chat.mqtt(B).read_notices()
     assert [bob.send({"message": "m%d" % n}) for n in range(6)] == [0] * 5 + [0x87]
     bob.expect_error("rate_limited")

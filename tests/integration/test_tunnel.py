@@ -650,7 +650,7 @@ def test_a_slow_reader(chat):
     assert INSTRUMENTED or grown < 2048, "%d KB more" % grown
     # It reads again: what the broker has kept comes, in order and whole, and there is room for its PINGRESP.
     first = [slow.next(60 * FACTOR).raw for _ in range(1000)]
-    slow.alive()
+    slow.alive(60 * FACTOR)  # all that waits stands before it
     last = -1
     for payload in first + [frame.raw for frame in slow.events]:
         number = struct.unpack_from("!I", payload)[0]

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from harness.broker import mosquitto_version
 from harness.dialogue import TIMEOUT, wait_for
 from harness.history import raws, rows, stored_ids, wait_stored
 from star import PASSWORD
@@ -195,5 +196,19 @@ def test_options(options, line):
             del node.options[name]
     try:
         assert line in node.start_refused()
+    finally:
+        node.finish()
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_link_that_reads_ahead_is_warned_of(named):
+    """With mosquitto 2.1; the configuration that is shipped gives no reason to."""
+    from star import Node
+    node = Node("node9", 1, bridge=False)
+    if not named:
+        node.connection = node.connection.replace("packet_buffer_size 1\n", "")
+    try:
+        node.start()
+        assert ("Write packet_buffer_size 1" in node.log()) == (mosquitto_version() >= (2, 1) and not named)
     finally:
         node.finish()

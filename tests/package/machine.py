@@ -30,7 +30,9 @@ RESTARTS = "/var/log/restarts"
 
 # What the units of Debian's mosquitto say about its process, and this machine does or need not do. What else they come to
 # say may be in the bridge's way, and has to be looked at.
-SERVICE_KEYS = {"Type", "NotifyAccess", "ExecStart", "ExecReload", "ExecStartPre", "Restart", "RestartSec", "LimitNOFILE"}
+SERVICE_KEYS = {"Type", "NotifyAccess", "WatchdogSec", "ExecStart", "ExecReload", "ExecStartPre", "Restart", "RestartSec", "LimitNOFILE", "User",
+                "RuntimeDirectory", "LogsDirectory"}
+FOLDERS = {"RuntimeDirectory": "/run/", "LogsDirectory": "/var/log/"}
 
 
 class Machine(Server):
@@ -95,6 +97,12 @@ class Machine(Server):
         os.unlink(self.path(RESTARTS))
         return asked
 
+    def systemd(self, pid):
+        """From now on there seems to be one, with this process as the main one of mosquitto.service."""
+        os.makedirs(self.path("/run/systemd/system"))
+        self.write("/usr/local/sbin/systemctl",
+                   '#!/bin/sh\n[ "$*" != "show --property MainPID --value mosquitto.service" ] || echo %d\n' % pid, 0o755)
+
     # its broker
 
     def service(self):
@@ -126,9 +134,14 @@ class Machine(Server):
         assert set(service) <= SERVICE_KEYS, service
         for command in service.get("ExecStartPre", []):
             self.run(*shlex.split(command))
+        (user,) = service.get("User", ["root"])
+        for key, above in FOLDERS.items():
+            for name in service.get(key, []):
+                self.run("install", "-d", "-o", user, "-g", user, above + name)
         (command,) = service["ExecStart"]
         with open(os.path.join(self.folder, "output"), "ab") as output:
-            self.broker = subprocess.Popen(["prlimit", "--nofile=" + self.descriptors(), "chroot", self.files, *shlex.split(command)],
+            self.broker = subprocess.Popen(["prlimit", "--nofile=" + self.descriptors(), "chroot", "--userspec=" + user, self.files,
+                                            *shlex.split(command)],
                                            env={"PATH": ENVIRONMENT["PATH"], "LANG": "C.UTF-8"}, stdin=subprocess.DEVNULL,
                                            stdout=output, stderr=output)
         wait_for(lambda: self.broker.poll() is not None or self.listens(self.mqtt_port), lambda: "the broker; log: " + self.log(),

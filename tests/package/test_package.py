@@ -36,12 +36,13 @@ def chat(machine, deb):
 # what is in it
 
 def test_whom_it_needs(machine, deb):
-    """The broker that it was built for, and no other line of it."""
+    """The broker that it was built for, and no other line of it. (The headers of 2.1.2 call themselves 2.1.0.)"""
     version = machine.run("dpkg-query", "--show", "--showformat", "${Version}", "mosquitto")
-    major, minor, revision = re.match(r"(\d+)\.(\d+)\.(\d+)", version).groups()
+    major, minor, revision = map(int, re.match(r"(\d+)\.(\d+)\.(\d+)", version).groups())
     needed = field(deb, "Depends").split(", ")
-    assert "mosquitto (>= %s.%s.%s)" % (major, minor, revision) in needed
-    assert "mosquitto (<< %s.%d~)" % (major, int(minor) + 1) in needed
+    (lowest,) = [int(found.group(1)) for found in (re.fullmatch(r"mosquitto \(>= %d\.%d\.(\d+)\)" % (major, minor), name) for name in needed) if found]
+    assert lowest == revision or (minor, lowest) == (1, 0)
+    assert "mosquitto (<< %d.%d~)" % (major, minor + 1) in needed
     assert "libwebsockets-evlib-uv" in needed
     assert any(re.match(r"libsqlite3-0 \(", name) for name in needed), needed  # of dpkg-shlibdeps
 
@@ -124,6 +125,29 @@ def test_an_upgrade_without_the_chat_in_use(machine, deb, older):
     machine.start()
     machine.install(deb)
     assert machine.restarts() == []
+
+
+def test_a_broker_without_a_pid_file(machine, deb, older):
+    """As Debian 13's is: found by what it was started with."""
+    machine.install(older)
+    activate(machine)
+    conf = "/etc/mosquitto/mosquitto.conf"
+    machine.write(conf, re.sub(r"(?m)^pid_file .*\n", "", machine.read(conf)))
+    machine.start_chat()
+    assert not machine.exists("/run/mosquitto/mosquitto.pid")
+    machine.install(deb)
+    assert machine.restarts() == RESTART
+
+
+@pytest.mark.parametrize("of_the_service", [True, False])
+def test_what_systemd_says(machine, deb, older, of_the_service):
+    """It knows the service's process: one that somebody has started by hand is not that."""
+    machine.install(older)
+    activate(machine)
+    machine.start_chat()
+    machine.systemd(machine.broker.pid if of_the_service else 0)
+    machine.install(deb)
+    assert machine.restarts() == (RESTART if of_the_service else [])
 
 
 def test_a_bridge_of_a_broker_that_was_not_restarted(machine, deb, older):

@@ -362,10 +362,10 @@ class Mqtt(Dialogue):
         """Where a session of a bridge has them."""
         return self._granted("%s/bridges/%s" % (self.broker.root, topic_level(self.client_id)), **how)
 
-    def ping(self):
+    def ping(self, timeout=TIMEOUT):
         """A round trip through the broker's loop; False when the connection is over."""
         self.packet(PINGREQ, 0, b"")
-        return self._wait(PINGRESP) is not None
+        return self._wait(PINGRESP, timeout=timeout) is not None
 
     def disconnect(self):
         self.packet(DISCONNECT, 0, b"")
@@ -376,8 +376,8 @@ class Mqtt(Dialogue):
         self.socket.close()
         self.closed = self.closed or Closed(None, "")
 
-    def alive(self):
-        assert self.ping(), "%s is disconnected" % self.name
+    def alive(self, timeout=TIMEOUT):
+        assert self.ping(timeout), "%s is disconnected" % self.name
         return True
 
     # Dialogue
