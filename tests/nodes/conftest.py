@@ -8,14 +8,21 @@ import pytest
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "integration")]
 
+from harness import valgrind  # noqa: E402  the path comes first
 from star import Star  # noqa: E402
 
 SHOWN = 20000  # characters of each log in the report of a failure
 running = []
 
 
+def count(item, star):
+    """For the summary."""
+    for node in star:
+        item.user_properties += valgrind.properties(node)
+
+
 @pytest.fixture
-def stars():
+def stars(request):
     """stars(nodes=3, **Star arguments): a hub and so many nodes that know each other, for one test."""
     made = []
 
@@ -29,17 +36,19 @@ def stars():
     problems = [problem for one in made for problem in one.finish()]
     for one in made:
         running.remove(one)
+        count(request.node, one)
     if problems:
         pytest.fail("\n".join(problems[:20]), pytrace=False)
 
 
 @pytest.fixture(scope="module")
-def shared_star():
+def shared_star(request):
     one = Star()
     running.append(one)
     yield one.start()
     problems = one.finish()
     running.remove(one)
+    count(request.session.chat_ending, one)
     assert not problems, "\n".join(problems[:20])
 
 
@@ -50,6 +59,10 @@ def star(shared_star):
         node.close_clients()
 
 
+def pytest_runtest_teardown(item):
+    item.session.chat_ending = item  # what ends after it, in this process, is reported with it
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
     report = (yield).get_result()
@@ -58,3 +71,7 @@ def pytest_runtest_makereport(item, call):
     for one in running:
         for name, log in one.logs():
             report.sections.append(("log of %s" % name, log[-SHOWN:]))
+
+
+def pytest_terminal_summary(terminalreporter):
+    valgrind.summary(terminalreporter)
