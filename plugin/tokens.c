@@ -217,7 +217,7 @@ void tokens_tick(uint64_t now_ms)
 		if (now >= client->expires_s + TOKEN_LEEWAY_S) {
 			send_away(client, now);
 			left--;
-		} else if (client->kind == CLIENT_SESSION && !client->warned) {
+		} else if (client->open && !client->warned) { /* before, nobody would hear it */
 			clients_warned(client);
 			notices_token_expiring(client);
 		}
