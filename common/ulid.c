@@ -28,6 +28,19 @@ static bool increment(uint8_t number[ULID_RANDOM])
 	return false;
 }
 
+/* Adds one and the last eight bytes of random, the same way. */
+static bool leap(uint8_t number[ULID_RANDOM], const uint8_t random[ULID_RANDOM])
+{
+	unsigned carry = 0;
+
+	for (int i = ULID_RANDOM - 1; i >= 0; i--) {
+		carry += number[i] + (i >= ULID_RANDOM - 8 ? random[i] : 0u);
+		number[i] = (uint8_t)carry;
+		carry >>= 8;
+	}
+	return increment(number) && carry == 0;
+}
+
 /* Five bytes are eight characters. */
 static void put_40_bits(const uint8_t in[5], char *out)
 {
@@ -51,7 +64,7 @@ uint64_t ulid_next(struct ulid_clock *clock, uint64_t now_ms, const uint8_t rand
 		now_ms = TIME_MAX;
 	if (now_ms > clock->last_ms)
 		clock->last_ms = now_ms;
-	else if (increment(clock->last_random))
+	else if (clock->passed ? leap(clock->last_random, random) : increment(clock->last_random))
 		fresh = false;
 	else if (clock->last_ms < TIME_MAX)
 		clock->last_ms++;
@@ -63,6 +76,7 @@ uint64_t ulid_next(struct ulid_clock *clock, uint64_t now_ms, const uint8_t rand
 		memcpy(clock->last_random, random, ULID_RANDOM);
 		clock->last_random[0] &= 0x7f;
 	}
+	clock->passed = false;
 
 	ms = clock->last_ms;
 	for (int i = TIME_CHARS - 1; i >= 0; i--) {
@@ -113,4 +127,5 @@ void ulid_clock_pass(struct ulid_clock *clock, const char *id)
 		return;
 	clock->last_ms = ms;
 	memcpy(clock->last_random, random, ULID_RANDOM);
+	clock->passed = true;
 }

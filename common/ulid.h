@@ -19,11 +19,14 @@
 struct ulid_clock {
 	uint64_t last_ms;
 	uint8_t last_random[ULID_RANDOM];
+	bool passed; /* the last id is another generator's */
 };
 
 /* Writes the next id (NUL-terminated) and returns its milliseconds: now_ms, or
  * the last id's when the clock has not moved on (the random part is then the
- * last one plus one; on overflow the time part is). The caller gives fresh
+ * last one plus one; on overflow the time part is). Behind another
+ * generator's id it is that plus a random number of 64 bits instead: that
+ * generator goes on with one more itself, and so may a third. The caller gives fresh
  * random bytes at each call; the top bit of them is cleared, which leaves
  * 2^79 increments of room within a millisecond. */
 uint64_t ulid_next(struct ulid_clock *clock, uint64_t now_ms, const uint8_t random[ULID_RANDOM],

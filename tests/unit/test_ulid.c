@@ -168,6 +168,32 @@ static void behind_another(void **state)
 	assert_string_equal(id, "01ARYZ6S430123456789ABCDEG");
 }
 
+/* Two that have passed the same id, and the one that it came from, go on with different ones. */
+static void behind_the_same(void **state)
+{
+	static const uint8_t some[ULID_RANDOM] = {0xff, 0xff, 0x7f, 1, 2, 3, 4, 5, 6, 7},
+	                     most[ULID_RANDOM] = {0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+	struct ulid_clock origin = {0}, one = {0}, two = {0};
+	char first[ULID_LEN + 1], a[ULID_LEN + 1], b[ULID_LEN + 1], c[ULID_LEN + 1], d[ULID_LEN + 1];
+
+	(void)state;
+	(void)ulid_next(&origin, 1000, most, first);
+	ulid_clock_pass(&one, first);
+	ulid_clock_pass(&two, first);
+	(void)ulid_next(&origin, 1000, some, a);
+	(void)ulid_next(&one, 1000, some, b);
+	(void)ulid_next(&two, 990, most, c);
+	assert_true(strcmp(first, a) < 0 && strcmp(a, b) < 0 && strcmp(b, c) < 0);
+	assert_int_equal(ulid_milliseconds(c), 1000);
+	/* from there on its own */
+	(void)ulid_next(&one, 1000, most, d);
+	assert_true(strcmp(b, d) < 0 && strcmp(d, c) < 0);
+	/* no room: another millisecond */
+	ulid_clock_pass(&one, "01ARYZ6S43ZZZZZZZZZZZZZZZZ");
+	assert_int_equal(ulid_next(&one, 5, most, d), ulid_milliseconds("01ARYZ6S43ZZZZZZZZZZZZZZZZ") + 1);
+	assert_true(strcmp(d, "01ARYZ6S43ZZZZZZZZZZZZZZZZ") > 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -175,6 +201,7 @@ int main(void)
 	    cmocka_unit_test(within_a_millisecond), cmocka_unit_test(a_fresh_clock_at_zero),
 	    cmocka_unit_test(running_over),         cmocka_unit_test(the_end_of_time),
 	    cmocka_unit_test(what_is_an_id),        cmocka_unit_test(behind_another),
+	    cmocka_unit_test(behind_the_same),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
