@@ -97,6 +97,14 @@ void clients_moderate(const struct mosquitto *handle, bool moderator)
 		known->client.moderator = moderator;
 }
 
+void clients_listens(const struct mosquitto *handle)
+{
+	struct known *known = find(handle);
+
+	if (known)
+		known->client.listens = true;
+}
+
 static struct known *known_of(const struct client *client)
 {
 	return (struct known *)((uintptr_t)client - offsetof(struct known, client));

@@ -6,6 +6,7 @@ import pytest
 
 from harness.dialogue import ANY, FACTOR
 from harness.history import Replay, wait_stored
+from harness.relay import Relay
 from harness.tokens import (A, B, C, EXPIRING, FAULTS, WARNING, WORDS, Issuer, by_query, expect_expired, expect_refused,
                             expect_renewed, member, near_its_end, session, spoil, with_passwords,
                             with_tokens)
@@ -31,6 +32,23 @@ def test_a_session_is_told_a_minute_before(chat):
     alice.expect_nothing()
     alice.send({"message": "and goes on", "ref": "1"})
     alice.expect_ack("1")
+
+
+def test_who_is_still_on_its_way_in_is_told_too(chat):
+    """The plugin looks for whom to warn between a session's CONNECT and its SUBSCRIBE."""
+    bob = session(chat, B)
+    relay = Relay(chat)
+    try:
+        relay.hold()
+        alice = chat.plain_ws(A, token=chat.issuer.ending(A))
+        chat.wait_log(r"New client connected .* as ws-\S+ \(.*u'%s'" % A)
+        # Everybody is looked at together, so what bob is told comes after alice's turn.
+        bob.send({"type": "token", "token": chat.issuer.ending(B), "ref": "1"})
+        bob.expect_all({"type": "ack", "ref": "1"}, EXPIRING)
+        relay.release()
+        alice.expect(**EXPIRING)
+    finally:
+        relay.close()
 
 
 def test_a_session_ends_with_its_token(chat):
@@ -68,8 +86,9 @@ def test_the_notice_is_in_the_language_of_the_others(brokers):
 
 # --- renewal ---
 
-def test_a_renewed_session_outlives_its_first_token(chat):
+def test_a_renewed_session_outlives_its_first_token(brokers):
     """The same session: nothing that is said meanwhile is lost or comes twice."""
+    chat = with_tokens(brokers, ping_interval="10m")  # nobody answers one while another is waited for
     bob = session(chat, B)
     alice = near_its_end(chat, A, 4)
     other = near_its_end(chat, C, 4)  # whose end shows that the time is over
@@ -97,7 +116,8 @@ def test_a_renewal_may_be_shorter(chat):
     expect_expired(alice)
 
 
-def test_a_renewal_without_ref(chat):
+def test_a_renewal_without_ref(brokers):
+    chat = with_tokens(brokers, ping_interval="10m")  # as above
     alice = near_its_end(chat, A)
     other = near_its_end(chat, C)
     alice.send({"type": "token", "token": chat.issuer.token(A)})
