@@ -37,8 +37,7 @@ def server(request):
     broker.start()
     yield broker
     problems = broker.finish()
-    # the session ends with its last test's teardown, whose report is made after this
-    request.session.items[-1].user_properties += valgrind.properties(broker)
+    request.session.chat_ending.user_properties += valgrind.properties(broker)
     if problems:
         pytest.fail("\n".join(problems[:20]), pytrace=False)
 
@@ -71,6 +70,10 @@ def connect(request, server, neighbour):
 @pytest.fixture
 def client(connect):
     return connect()
+
+
+def pytest_runtest_teardown(item):
+    item.session.chat_ending = item  # what ends after it, in this process, is reported with it
 
 
 @pytest.hookimpl(hookwrapper=True)

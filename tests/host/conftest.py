@@ -9,7 +9,8 @@ import pytest
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "integration")]
 
-from harness.broker import MOSQUITTO, PLUGIN  # noqa: E402  the path comes first
+from harness import valgrind  # noqa: E402  the path comes first
+from harness.broker import MOSQUITTO, PLUGIN  # noqa: E402
 from stage import CONFIGS, Host  # noqa: E402
 
 for _name in ("connect", "messages", "subscribe", "malformed", "access"):
@@ -24,16 +25,17 @@ def pytest_sessionstart(session):
             pytest.exit("%s is not there (build first, or set CHAT_BUILD_DIR)" % path, returncode=3)
 
 
-def finish(hosts):
+def finish(hosts, item):
     problems = []
     for host in hosts:
         problems += ["%s the plugin: %s" % ("with" if host.loaded else "without", one) for one in host.finish()]
+        item.user_properties += valgrind.properties(host)
     if problems:
         pytest.fail("\n".join(problems[:20]), pytrace=False)
 
 
 @pytest.fixture(scope="session")
-def pairs():
+def pairs(request):
     """pairs(name): the two brokers of a configuration, without the plugin and with it."""
     made = {}
 
@@ -43,7 +45,7 @@ def pairs():
         return made[name]
 
     yield get
-    finish(host for pair in made.values() for host in pair)
+    finish((host for pair in made.values() for host in pair), request.session.chat_ending)
 
 
 @pytest.fixture
@@ -57,7 +59,11 @@ def hosts(request):
         return made[-1].start() if start else made[-1]
 
     yield make
-    finish(made)
+    finish(made, request.node)
+
+
+def pytest_runtest_teardown(item):
+    item.session.chat_ending = item  # what ends after it, in this process, is reported with it
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -67,3 +73,7 @@ def pytest_runtest_makereport(item, call):
         for host in getattr(item, "hosts", []):
             if os.path.exists(host.log_path):
                 report.sections.append(("log, %s" % ("with the plugin" if host.loaded else "without"), host.log()[-SHOWN:]))
+
+
+def pytest_terminal_summary(terminalreporter):
+    valgrind.summary(terminalreporter)

@@ -9,14 +9,21 @@ import pytest
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "integration")]
 
+from harness import valgrind  # noqa: E402  the path comes first
 from star import Star  # noqa: E402
 
 SHOWN = 20000  # characters of each log in the report of a failure
 running, of_the_failed = [], []
 
 
+def count(item, star):
+    """For the summary."""
+    for node in star:
+        item.user_properties += valgrind.properties(node)
+
+
 @pytest.fixture
-def stars():
+def stars(request):
     """stars(nodes=3, **Star arguments): a hub and so many nodes that know each other, for one test."""
     made = []
 
@@ -30,6 +37,7 @@ def stars():
     problems = [problem for one in made for problem in one.finish()]
     for one in made:
         running.remove(one)
+        count(request.node, one)
     if problems:
         pytest.fail("\n".join(problems[:20]), pytrace=False)
 
@@ -55,9 +63,10 @@ def report_on():
 
 
 @pytest.fixture(scope="module")
-def shared_star():
+def shared_star(request):
     with reported(Star()) as one:
         yield one.start()
+    count(request.session.chat_ending, one)
 
 
 @pytest.fixture
@@ -65,6 +74,10 @@ def star(shared_star):
     yield shared_star
     for node in shared_star:
         node.close_clients()
+
+
+def pytest_runtest_teardown(item):
+    item.session.chat_ending = item  # what ends after it, in this process, is reported with it
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -75,3 +88,7 @@ def pytest_runtest_makereport(item, call):
     for name, log in of_the_failed + [pair for one in running for pair in one.logs()]:
         report.sections.append(("log of %s" % name, log[-SHOWN:]))
     of_the_failed.clear()
+
+
+def pytest_terminal_summary(terminalreporter):
+    valgrind.summary(terminalreporter)

@@ -217,6 +217,7 @@ class Broker:
                                         start_new_session=True, preexec_fn=_die_with_parent)
 
     def start(self, timeout=TIMEOUT):
+        before = len(self.log())  # an earlier life's log, where it has had one
         self.spawn()
         end = time.monotonic() + timeout
         while True:
@@ -230,7 +231,9 @@ class Broker:
             time.sleep(0.01)
         # It listens before its signal handlers stand; the line comes after them, where it is logged at all.
         end = min(end, time.monotonic() + 2 * FACTOR)
-        while not re.search(r"mosquitto version \S+ running", self.log()) and time.monotonic() < end:
+        while not re.search(r"mosquitto version \S+ running", self.log()[before:]) and time.monotonic() < end:
+            if self.process.poll() is not None:  # it was somebody else who listened
+                raise AssertionError("the broker ended with %r:\n%s" % (self.process.returncode, self.log()))
             time.sleep(0.005)
         self.bridge_pids()
         return self
