@@ -291,6 +291,9 @@ bool session_busy(const struct session *s);
 /* Asks how far history goes, over the session's own connection. False when out of memory. */
 bool session_ask_position(struct session *s, uint64_t token);
 
+/* Says that the client is told from now on what the plugin has to say to it. False when out of memory. */
+bool session_say_open(struct session *s);
+
 /* Hands {"type":"token",...} to the plugin, which answers it. False when out of memory. */
 bool session_hand_token(struct session *s, const char *text, size_t len);
 

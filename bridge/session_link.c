@@ -99,6 +99,12 @@ bool session_ask_position(struct session *s, uint64_t token)
 	return ask(s, question, (size_t)len, NULL, 0);
 }
 
+bool session_say_open(struct session *s)
+{
+	static const char words[] = "open 1";
+	return ask(s, words, sizeof words - 1, NULL, 0);
+}
+
 bool session_hand_token(struct session *s, const char *text, size_t len)
 {
 	static const char question[] = "token 1 ";

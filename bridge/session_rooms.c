@@ -165,6 +165,8 @@ void session_check_joined(struct session *s)
 	if (s->wants_presence)
 		roster_join(&s->bridge->roster, s);
 	session_send_early(s);
+	if (s->bridge->settings.logins && !session_say_open(s))
+		session_close(s, CLOSE_INTERNAL, "out of memory");
 	if (s->replay != NULL)
 		replay_start(s);
 	else if (s->persistent &&

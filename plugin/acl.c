@@ -177,11 +177,7 @@ static int on_subscribe(const struct mosquitto_evt_acl_check *ed, const char *fi
 	/* who is in a closed room stays; nobody comes in */
 	if (t->kind == TOPIC_ROOM && moderation_closed(t->name, t->name_len, clock_real_ms()))
 		return MOSQ_ERR_ACL_DENIED;
-	if (!may_read(ed->client, t))
-		return MOSQ_ERR_ACL_DENIED;
-	if (t->kind == TOPIC_BRIDGE) /* a session's own */
-		clients_listens(ed->client);
-	return MOSQ_ERR_SUCCESS;
+	return may_read(ed->client, t) ? MOSQ_ERR_SUCCESS : MOSQ_ERR_ACL_DENIED;
 }
 
 /* Commands of moderators, and the answers to them. */

@@ -97,12 +97,12 @@ void clients_moderate(const struct mosquitto *handle, bool moderator)
 		known->client.moderator = moderator;
 }
 
-void clients_listens(const struct mosquitto *handle)
+void clients_open(const struct mosquitto *handle)
 {
 	struct known *known = find(handle);
 
 	if (known)
-		known->client.listens = true;
+		known->client.open = true;
 }
 
 static struct known *known_of(const struct client *client)

@@ -27,7 +27,7 @@ struct client {
 	enum client_kind kind;
 	int64_t expires_s; /* its token's exp, seconds since 1970; 0: it has none */
 	bool warned;       /* of that */
-	bool listens;      /* has subscribed to its notices */
+	bool open;         /* a session: its bridge has said so */
 	bool moderator;    /* its token says so */
 	uint64_t since_ms; /* when it came, since 1970 */
 	uint64_t leave_ms; /* when it was told to go (monotonic); 0: it was not */
@@ -51,8 +51,8 @@ void clients_expire(const struct mosquitto *handle, int64_t expires_s);
 /* What its token says of its role. */
 void clients_moderate(const struct mosquitto *handle, bool moderator);
 
-/* Has asked for its notices: what is told to it from now on arrives. */
-void clients_listens(const struct mosquitto *handle);
+/* A session is in its rooms: what it is told from now on is passed on to its client. */
+void clients_open(const struct mosquitto *handle);
 
 /* Says that this one has been told to go: an entry of clients_find or clients_next. */
 void clients_leaving(const struct client *client, uint64_t now_ms);

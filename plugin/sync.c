@@ -129,6 +129,16 @@ static void answer_token(const struct question *q)
 		renewal_on_frame(q->ed->client, client, q->rest, q->rest_len);
 }
 
+/* A session that is in its rooms; before, its bridge takes what comes for an answer to its last connection.
+ */
+static void take_open(const struct question *q)
+{
+	const struct client *client = clients_find(q->ed->client);
+
+	if (client && client->kind == CLIENT_SESSION)
+		clients_open(q->ed->client);
+}
+
 /* A session's frame {"type":"command",...}, the same. */
 static void answer_command(const struct question *q)
 {
@@ -249,6 +259,7 @@ static const struct {
     {"echo", true, false, answer_echo},          {"report", true, true, answer_report},
     {"metrics", true, true, answer_metrics},     {"closed", true, false, answer_closed},
     {"command", false, true, answer_command},    {"drain", true, false, answer_drain},
+    {"open", false, false, take_open},
 };
 
 void sync_close(const struct client *session, unsigned code, const char *reason)

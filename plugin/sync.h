@@ -11,6 +11,7 @@
  *   roster <token>     everybody who is announced as online, in pages (common/roster.h); only for a
  *                      bridge's own connection, which is told every change after that on <root>/bridges/all
  *   may, token         see there
+ *   open <token>       of a session: its client is told now what the plugin has to say; no answer
  *   echo <token>       "echo <token>": the way there and back is open
  *   report <token> <process id>\n<lines>    what a bridge has counted (common/metrics.h); "report <token>"
  *   metrics <token> <process id>\n<lines>   the same, and "metrics <token>\n<text>": what the whole node has

@@ -23,7 +23,6 @@
 #define WARNING_S 60     /* before exp */
 #define FAREWELLS_MAX 64 /* clients that are sent away in one tick; the others' turn comes with the next */
 #define KICK_AFTER_S 10  /* a session that its bridge has not closed by then is closed by the broker */
-#define SUBSCRIBES_IN_S 20 /* a session that takes longer is closed by its bridge */
 
 #define CAUSE_OF(fault)                                                                                      \
 	((enum log_cause)((int)LOG_CAUSE_TOKEN_MALFORMED + (int)(fault) - (int)TOKEN_MALFORMED))
@@ -201,13 +200,6 @@ static void send_away(const struct client *client, int64_t now)
 	(void)mosquitto_kick_client_by_clientid(client->id, true);
 }
 
-/* What it is told before it has subscribed would be lost. Where another plugin answers for its subscription we
- * are not asked, so it is not waited for long. */
-static bool hears(const struct client *client, int64_t now)
-{
-	return client->listens || now >= (int64_t)(client->since_ms / 1000) + SUBSCRIBES_IN_S;
-}
-
 void tokens_tick(uint64_t now_ms)
 {
 	const struct client *client, *next;
@@ -225,7 +217,7 @@ void tokens_tick(uint64_t now_ms)
 		if (now >= client->expires_s + TOKEN_LEEWAY_S) {
 			send_away(client, now);
 			left--;
-		} else if (client->kind == CLIENT_SESSION && !client->warned && hears(client, now)) {
+		} else if (client->open && !client->warned) { /* before, nobody would hear it */
 			clients_warned(client);
 			notices_token_expiring(client);
 		}

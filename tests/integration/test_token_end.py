@@ -34,14 +34,16 @@ def test_a_session_is_told_a_minute_before(chat):
     alice.expect_ack("1")
 
 
-def test_who_is_still_on_its_way_in_is_told_too(chat):
-    """The plugin looks for whom to warn between a session's CONNECT and its SUBSCRIBE."""
+@pytest.mark.parametrize("held, seen", [("client", r"New client connected .* as ws-\S+ \(.*u'%s'"),
+                                        ("broker", r"^\d+: ws-\S+ 1 chat/users/%s/inbox")])
+def test_who_is_still_on_its_way_in_is_told_too(chat, held, seen):
+    """The plugin looks for whom to warn between a session's CONNECT and its SUBSCRIBE, or between that and its rooms."""
     bob = session(chat, B)
     relay = Relay(chat)
     try:
-        relay.hold()
-        alice = chat.plain_ws(A, token=chat.issuer.ending(A))
-        chat.wait_log(r"New client connected .* as ws-\S+ \(.*u'%s'" % A)
+        relay.hold(held)
+        alice = chat.plain_ws(A, rooms=["elsewhere"], token=chat.issuer.ending(A))  # where nobody is yet
+        chat.wait_log(seen % A)
         # Everybody is looked at together, so what bob is told comes after alice's turn.
         bob.send({"type": "token", "token": chat.issuer.ending(B), "ref": "1"})
         bob.expect_all({"type": "ack", "ref": "1"}, EXPIRING)

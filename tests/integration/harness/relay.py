@@ -1,7 +1,8 @@
 """Between bridges and the unix listener of their broker: for tests of what happens while a session is on its way in.
 
     relay = Relay(chat)      # once the broker runs: takes the listener's place
-    relay.hold()             # who connects from now on gets its CONNECT through, and what the broker says, but no more
+    relay.hold("client")     # of who connects from now on the first packet goes through, and the rest waits
+    relay.hold("broker")     # the same of what the broker answers it
     ...
     relay.release()          # all that was held goes on, and everything passes
 
@@ -19,6 +20,7 @@ class Relay:
         self.path, self.behind = broker.socket_path, broker.socket_path + ".behind"
         self.passing = threading.Event()
         self.passing.set()
+        self.held = None  # whose words are, on new connections
         self.sockets = []
         os.rename(self.path, self.behind)
         self.listener = socket.socket(socket.AF_UNIX)
@@ -27,10 +29,12 @@ class Relay:
         self.listener.listen(64)
         threading.Thread(target=self._accept, daemon=True).start()
 
-    def hold(self):
+    def hold(self, whose):
+        self.held = whose
         self.passing.clear()
 
     def release(self):
+        self.held = None
         self.passing.set()
 
     def close(self):
@@ -47,9 +51,9 @@ class Relay:
                 server = socket.socket(socket.AF_UNIX)
                 self.sockets += [client, server]
                 server.connect(self.behind)
-                held = not self.passing.is_set()
-                threading.Thread(target=self._pass, args=(client, server, held), daemon=True).start()
-                threading.Thread(target=self._pass, args=(server, client, False), daemon=True).start()
+                held = self.held
+                threading.Thread(target=self._pass, args=(client, server, held == "client"), daemon=True).start()
+                threading.Thread(target=self._pass, args=(server, client, held == "broker"), daemon=True).start()
 
     def _pass(self, source, sink, held):
         """held: what comes first goes through, the rest waits."""
