@@ -148,8 +148,9 @@ def test_bad_keys_keep_the_rules_they_came_with(brokers):
     assert lets_in(chat, A, chat.issuer.token(A, iss="https://new.example"))
 
 
-def test_a_reload_asks_nobody_for_a_token_again(chat):
+def test_a_reload_asks_nobody_for_a_token_again(brokers):
     """The broker goes through everybody's password again at SIGHUP: that of a renewed session is over."""
+    chat = with_tokens(brokers, ping_interval="10m")  # nobody answers one while another is waited for
     bob = session(chat, B)
     alice, over = near_its_end(chat, A, 4), near_its_end(chat, C, 4)
     device = near_its_end(chat, A, 4, device="phone")
