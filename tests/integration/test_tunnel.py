@@ -628,8 +628,9 @@ def test_a_slow_broker(chat):
     client.alive()
 
 
-def test_a_slow_reader(chat):
+def test_a_slow_reader(brokers):
     """It takes nothing: the bridge keeps no more than a message, the broker drops, and everybody else lives on."""
+    chat = brokers(options={"ping_interval": "10m"})  # the kernel ends nobody for that meanwhile
     chat.allow("dropped")
     alice, bob = chat.ws(A), chat.ws(B)
     slow = chat.tunnel(C, 4, transport=Tunnel(chat, receive_buffer=4096))
