@@ -9,8 +9,7 @@ import time
 
 import pytest
 
-from harness.dialogue import FACTOR, MARKER, TIMEOUT, TIMESTAMP, Closed, wait_for
-from harness.wire import Refused
+from harness.dialogue import MARKER, TIMEOUT, TIMESTAMP, Closed, wait_for
 
 A, B, C = "alice@example.com", "bob@example.com", "carol+x@example.com"
 NO_GRACE = {"presence_grace": "0s"}
