@@ -88,7 +88,7 @@ def test_a_burst_that_fits_closes_nobody(brokers, fanout, size):
 
 def test_half_full_for_too_long(brokers):
     """Over half of outbox_bytes for outbox_seconds: closed, though the hard bound is never reached."""
-    chat = brokers(options={"outbox_bytes": "16m", "outbox_seconds": "2s"})
+    chat = brokers(options={"outbox_bytes": "16m", "outbox_seconds": "2s", "ping_interval": "10m"})
     slow = chat.raw_ws(B, events="typing", receive_buffer=4096)
     slow.expect_ready()
     alice = chat.mqtt(A)
