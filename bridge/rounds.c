@@ -329,12 +329,11 @@ void rounds_forget(struct rounds *r, struct room *room)
 {
 	if (room->round.sending)
 		rounds_settle(r);
-	if (room->round.dirty) {
-		struct room **at = &r->dirty;
-		while (*at != room)
-			at = &(*at)->round.next_dirty;
-		*at = room->round.next_dirty;
-	}
+	for (struct room **at = &r->dirty; *at != NULL; at = &(*at)->round.next_dirty)
+		if (*at == room) {
+			*at = room->round.next_dirty;
+			break;
+		}
 	chunk_release(room->round.chunk);
 	free(room->round.frames);
 	memset(&room->round, 0, sizeof room->round);
