@@ -282,9 +282,11 @@ static bool wait_for_turn(struct rounds *r, uint64_t now)
  * again where each write carried one message; where many shared a write already, so much less. */
 void rounds_flush(struct rounds *r)
 {
+	if (!r->under_way && (r->dirty == NULL || r->pacing))
+		return;
 	uint64_t start = loop_now_ns();
 	if (!r->under_way) {
-		if (r->dirty == NULL || r->pacing || wait_for_turn(r, start))
+		if (wait_for_turn(r, start))
 			return;
 		begin(r);
 	}

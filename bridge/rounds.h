@@ -4,8 +4,8 @@
  * What arrives for a room is framed once, into the room's chunk. A round hands what has been gathered by its
  * beginning to all members of those rooms; what comes meanwhile is the next round's. A round of thousands of
  * members is handed out in slices of SLICE_WRITES writes, and between two of them the loop reads, pings and
- * confirms as ever: a room with ten thousand readers delays nobody else by more than a slice, and what its
- * authors say meanwhile shares the next round.
+ * confirms as ever: acks, pings and direct messages wait for a slice, not for ten thousand readers, and what
+ * a room's authors say meanwhile shares the next round. Messages of other rooms wait for the round's end.
  *
  * Pacing: the first round after a pause leaves at once. After one that took long, the next waits; see
  * rounds_flush.

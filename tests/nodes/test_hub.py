@@ -5,7 +5,7 @@ import subprocess
 
 from harness.dialogue import MARKER
 from star import PASSWORD, Node, Star
-from test_links import at_least_more, talk
+from test_links import talk_over_a_cut
 from test_star import wait_online
 
 A, B, C = "alice@example.com", "bob@example.com", "carol@example.com"
@@ -70,10 +70,4 @@ def test_a_hub_with_the_plugin(report_on):
                         reader.expect_message("to you", user, to=name)
         for reader in (alice, bob, carol):
             reader.expect_nothing()
-
-        def during(pours):
-            star.wires[1].cut()
-            at_least_more(pours, 30)
-            star.wires[1].mend()
-            at_least_more(pours, 20)
-        talk(star, during)
+        talk_over_a_cut(star, 30)

@@ -64,13 +64,18 @@ def at_least_more(pours, n):
         pour.at_least(len(pour.sent) + n)
 
 
-def test_a_link_that_is_cut(star):
+def talk_over_a_cut(star, more):
+    """So many messages of each author while the link of the second node is cut."""
     def during(pours):
         star.wires[1].cut()
-        at_least_more(pours, 60)
+        at_least_more(pours, more)
         star.wires[1].mend()
         at_least_more(pours, 20)
     talk(star, during)
+
+
+def test_a_link_that_is_cut(star):
+    talk_over_a_cut(star, 60)
 
 
 def test_links_that_are_cut_again_and_again(star):
