@@ -7,6 +7,7 @@
 
 #define PROTOCOL_ERROR 1002
 #define INVALID_PAYLOAD 1007
+#define INTERNAL_ERROR 1011
 
 #define OPCODE_CLOSE 0x8
 #define OPCODE_PING 0x9
@@ -73,6 +74,24 @@ static void check_close(struct frame_guard *g, const uint8_t *payload, size_t n)
 	g->violation_code = INVALID_PAYLOAD;
 }
 
+void frame_guard_end(struct frame_guard *g)
+{
+	free(g->control);
+	g->control = NULL;
+	g->control_len = 0;
+}
+
+static void keep_control(struct frame_guard *g, const uint8_t *bytes, size_t n)
+{
+	if (g->control == NULL && (g->control = malloc(4 + CONTROL_PAYLOAD_MAX)) == NULL) {
+		g->violation = "out of memory";
+		g->violation_code = INTERNAL_ERROR;
+		return;
+	}
+	memcpy(g->control + g->control_len, bytes, n);
+	g->control_len += (uint8_t)n;
+}
+
 /* All of a control frame is there. */
 static void take_control(struct frame_guard *g, void (*on_ping)(void *user, const uint8_t *payload, size_t n),
                          void *user)
@@ -80,13 +99,13 @@ static void take_control(struct frame_guard *g, void (*on_ping)(void *user, cons
 	const uint8_t *key = g->control;
 	uint8_t *payload = g->control + 4;
 	size_t n = g->control_len - 4u;
-	g->control_len = 0;
 	for (size_t i = 0; i < n; i++)
 		payload[i] ^= key[i % 4];
 	if (g->taken)
 		on_ping(user, payload, n);
 	else if ((g->head[0] & 0x0f) == OPCODE_CLOSE)
 		check_close(g, payload, n);
+	frame_guard_end(g);
 }
 
 size_t frame_guard_scan(struct frame_guard *g, uint8_t *bytes, size_t n,
@@ -101,12 +120,10 @@ size_t frame_guard_scan(struct frame_guard *g, uint8_t *bytes, size_t n,
 		size_t step = 1;
 		if (g->payload_left > 0) {
 			step = n - at < g->payload_left ? n - at : (size_t)g->payload_left;
-			if (is_control(g)) {
-				memcpy(g->control + g->control_len, bytes + at, step);
-				g->control_len += (uint8_t)step;
-			}
 			g->payload_left -= step;
-			if (g->payload_left == 0 && is_control(g))
+			if (is_control(g))
+				keep_control(g, bytes + at, step);
+			if (is_control(g) && g->payload_left == 0 && g->violation == NULL)
 				take_control(g, on_ping, user);
 		} else {
 			if (g->head_len == 0) {
@@ -141,6 +158,14 @@ size_t frame_guard_scan(struct frame_guard *g, uint8_t *bytes, size_t n,
 
 /* ---- descriptors -------------------------------------------------------------------------- */
 
+static void drop(int fd)
+{
+	if (table[fd] != NULL)
+		frame_guard_end(&table[fd]->guard);
+	free(table[fd]);
+	table[fd] = NULL;
+}
+
 bool frame_guard_start(int fd, const struct frame_guard_owner *owner, void *user)
 {
 	if (fd >= table_size) {
@@ -160,17 +185,15 @@ bool frame_guard_start(int fd, const struct frame_guard_owner *owner, void *user
 		return false;
 	g->owner = owner;
 	g->user = user;
-	free(table[fd]);
+	drop(fd);
 	table[fd] = g;
 	return true;
 }
 
 void frame_guard_stop(int fd)
 {
-	if (fd < 0 || fd >= table_size)
-		return;
-	free(table[fd]);
-	table[fd] = NULL;
+	if (fd >= 0 && fd < table_size)
+		drop(fd);
 }
 
 bool frame_guard_refused(int fd)

@@ -37,8 +37,8 @@ struct frame_guard {
 	uint8_t head_len;      /* what is there of it; 0 when it is complete */
 	bool taken;            /* the frame under way is a ping that the parser does not see */
 	uint8_t control_len;
-	uint8_t control[4 + CONTROL_PAYLOAD_MAX]; /* key and payload of a control frame */
 	uint16_t violation_code;
+	uint8_t *control;      /* key and payload of a control frame, owned while one is under way */
 	const char *violation; /* NULL, or what was wrong (static text) */
 };
 
@@ -46,6 +46,9 @@ struct frame_guard {
  * Returns how many bytes are left for the parser; all before a frame that is refused (g->violation). */
 size_t frame_guard_scan(struct frame_guard *g, uint8_t *bytes, size_t n,
                         void (*on_ping)(void *user, const uint8_t *payload, size_t n), void *user);
+
+/* Frees what a frame under way has taken. */
+void frame_guard_end(struct frame_guard *g);
 
 /* owner: borrowed until frame_guard_stop. False when out of memory. */
 bool frame_guard_start(int fd, const struct frame_guard_owner *owner, void *user);

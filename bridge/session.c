@@ -299,7 +299,7 @@ static void destroy(struct session *s)
 	mqtt_link_close(&s->link);
 	replay_end(s);
 	session_history_cancel(s);
-	sync_forget(&s->bridge->sync, &s->refused);
+	session_forget_refusal(s);
 	session_leave_rooms(s);
 	roster_leave(&s->bridge->roster, s);
 	session_input_clear(s);

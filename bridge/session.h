@@ -160,8 +160,8 @@ struct session {
 	uint64_t joins_ms;
 	uint64_t opened_ms, last_rx_ms, ping_ms; /* ping_ms 0: none unanswered */
 	const char *close_reason;
-	char *said;                   /* what it points to, where that is no static text */
-	struct sync_question refused; /* the broker has refused its login: is there an order about that? */
+	char *said;              /* what it points to, where that is no static text */
+	struct refusal *refusal; /* NULL, or the broker has refused its login */
 	uint64_t close_by_ms;
 	char
 	    *left_room; /* a device's: the last room that was unsubscribed because it is not asked for any more */
@@ -216,6 +216,9 @@ bool session_admit(struct session *s);
 
 /* Wipes what it has logged in with. */
 void session_forget_password(struct session *s);
+
+/* Asks no more what the broker's refusal of its login was about. */
+void session_forget_refusal(struct session *s);
 
 /* The client's bytes: a piece of a message. */
 void session_receive(struct session *s, const struct message_piece *piece);

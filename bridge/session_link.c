@@ -5,6 +5,7 @@
 #include "bridge/counters.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define FILTERS_MAX 3
@@ -304,24 +305,43 @@ static void refuse_login(struct session *s)
 	session_close(s, CLOSE_FORBIDDEN, "not allowed");
 }
 
+/* The broker has refused a login: is there an order about that? */
+struct refusal {
+	struct sync_question question; /* first */
+	struct session *session;
+};
+
 static void on_no_order(struct sync_question *q, struct mqtt_span rest, struct mqtt_span body)
 {
 	(void)rest;
 	(void)body;
-	refuse_login((struct session *)((char *)q - offsetof(struct session, refused)));
+	refuse_login(((struct refusal *)q)->session);
 }
 
 static void on_order_lost(struct sync_question *q)
 {
-	refuse_login((struct session *)((char *)q - offsetof(struct session, refused)));
+	refuse_login(((struct refusal *)q)->session);
+}
+
+void session_forget_refusal(struct session *s)
+{
+	if (s->refusal == NULL)
+		return;
+	sync_forget(&s->bridge->sync, &s->refusal->question);
+	free(s->refusal);
+	s->refusal = NULL;
 }
 
 /* CONNACK cannot say that somebody is banned, and why; the plugin does, by an order that is on its way over
  * the bridge's own connection. Whatever is answered there, the order has come before it. */
 static void await_order(struct session *s)
 {
-	s->refused = (struct sync_question){.on_answer = on_no_order, .on_lost = on_order_lost};
-	if (!sync_ask(&s->bridge->sync, &s->refused, "position"))
+	s->refusal = calloc(1, sizeof *s->refusal);
+	if (s->refusal != NULL) {
+		s->refusal->question = (struct sync_question){.on_answer = on_no_order, .on_lost = on_order_lost};
+		s->refusal->session = s;
+	}
+	if (s->refusal == NULL || !sync_ask(&s->bridge->sync, &s->refusal->question, "position"))
 		refuse_login(s);
 }
 

@@ -44,6 +44,7 @@ static void feed(struct seen *s, struct fuzz_input in, size_t step, bool take_pi
 		free(piece);
 	}
 	MUST(s->guard.violation == NULL || s->guard.violation_code == 1002 || s->guard.violation_code == 1007);
+	frame_guard_end(&s->guard);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -47,6 +47,7 @@ static size_t scan(const uint8_t *bytes, size_t n, size_t piece, struct frame_gu
 		if (r < step)
 			break;
 	}
+	frame_guard_end(g);
 	return fine;
 }
 
