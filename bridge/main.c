@@ -205,7 +205,7 @@ static void on_round(void *user)
 	rounds_flush(&b->rounds);
 	sessions_flush(&b->sessions);
 	sessions_close_due(&b->sessions);
-	sessions_flush(&b->sessions); /* who leaves a room ends its round first */
+	sessions_flush(&b->sessions); /* who leaves a room hands its place to another, who is served first */
 	tunnels_visit_due(&b->tunnels);
 	mqtt_links_flush(&b->links);
 	server_feed(&b->server);
