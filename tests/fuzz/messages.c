@@ -327,9 +327,8 @@ static void publish(struct fuzz_input *in, bool frees_replaced)
 static void start(uint8_t how)
 {
 	static bool drawn;
-	if (!drawn)
-		table_key_draw();
-	drawn = true;
+	drawn = drawn || table_key_draw();
+	MUST(drawn);
 	memset(&options, 0, sizeof options);
 	memcpy(options.topic_root, "chat", sizeof "chat");
 	options.topic_root_len = 4;
