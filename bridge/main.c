@@ -223,6 +223,10 @@ static void identify(struct mqtt_link *link, struct mqtt_connect *out)
 
 static bool start(struct bridge *b)
 {
+	if (!keyed_hash_draw()) {
+		log_line(LOG_LEVEL_ERROR, "no random bytes: %s", strerror(errno));
+		return false;
+	}
 	read_ranges(b);
 	sync_start(&b->sync, b);
 	session_orders_start(b);

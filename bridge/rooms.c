@@ -313,13 +313,12 @@ static void on_packet(struct mqtt_link *link, const struct mqtt_packet *packet)
 		on_suback(r, &packet->u.suback);
 }
 
-static void on_down(struct mqtt_link *link, const char *reason, uint8_t code)
+static void on_down(struct mqtt_link *link, const struct mqtt_link_end *end)
 {
 	struct rooms *r = rooms_of(link);
 	struct bridge *b = r->bridge;
-	(void)code;
 	if (r->was_up) {
-		log_line(LOG_LEVEL_WARNING, "the connection to the broker is gone: %s", reason);
+		log_line(LOG_LEVEL_WARNING, "the connection to the broker is gone: %s", end->reason);
 		r->was_up = false;
 		r->retry_delay_ms = RETRY_FIRST_MS;
 		sessions_close_all(&b->sessions, CLOSE_BROKER_AWAY, "the broker is away, try again");
@@ -329,7 +328,7 @@ static void on_down(struct mqtt_link *link, const char *reason, uint8_t code)
 		    &limit, b->loop.now_ms, LOG_LEVEL_ERROR,
 		    "cannot connect to the broker at %s: %s; mosquitto.conf needs the line \"listener 0 %s\", "
 		    "the same path as plugin_opt_broker_socket",
-		    b->settings.broker_socket, reason, b->settings.broker_socket);
+		    b->settings.broker_socket, end->reason, b->settings.broker_socket);
 	}
 	for (struct room *room = r->by_name; room != NULL; room = room->hh.next) {
 		room->subscription = room->typing_subscription = ROOM_UNSUBSCRIBED;

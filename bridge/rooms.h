@@ -12,6 +12,7 @@
 #ifndef CHAT_BRIDGE_ROOMS_H
 #define CHAT_BRIDGE_ROOMS_H
 
+#include "bridge/keyed_hash.h"
 #include "bridge/log.h"
 #include "bridge/mqtt_link.h"
 #include "bridge/rounds.h"
@@ -20,7 +21,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <uthash.h>
 
 struct bridge;
 struct session;

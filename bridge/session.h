@@ -22,6 +22,7 @@
 #define CHAT_BRIDGE_SESSION_H
 
 #include "bridge/devices.h"
+#include "bridge/keyed_hash.h"
 #include "bridge/message_marks.h"
 #include "bridge/mqtt_link.h"
 #include "bridge/outbox.h"
@@ -35,7 +36,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <uthash.h>
 
 struct bridge;
 struct endpoint;

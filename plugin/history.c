@@ -8,6 +8,7 @@
 #include "common/topic.h"
 #include "compat.h"
 #include "counters.h"
+#include "history_trouble.h"
 #include "history_writer.h"
 #include "ids.h"
 #include "inflight.h"
@@ -373,10 +374,10 @@ void history_tick(void)
 	unsigned long n;
 	int i;
 
-	if (!state.options || !history_writer_troubled())
+	if (!state.options || !history_troubled())
 		return;
 	for (i = 0; i < HISTORY_TROUBLES; i++)
-		if (history_writer_trouble((enum history_trouble)i, &n, text)) {
+		if (history_trouble_take((enum history_trouble)i, &n, text)) {
 			/* the line counts one */
 			count_more(counter_of_cause(lines[i].cause), n > 0 ? n - 1 : 0);
 			log_limited(lines[i].cause, lines[i].level, "%s %s: %s", state.options->history_file,

@@ -3,7 +3,7 @@
  *
  * All calls are the main thread's and none waits for the disk, but for history_writer_stop. The thread calls
  * neither the broker nor its allocator and never logs: what goes wrong there is fetched with
- * history_writer_trouble.
+ * history_trouble_take (history_trouble.h).
  *
  * What is in the queue is written in the order of history_writer_put, in transactions: the first message
  * after a pause at once, then what has come meanwhile every half HISTORY_FLUSH_MS, so that with a disk that
@@ -32,16 +32,6 @@ struct history_writer_config {
 	size_t queue_bytes;                /* not yet written, in memory */
 	uint64_t keep_messages;
 	uint64_t keep_ms;
-};
-
-/* What the thread has to say; each with a line of text. */
-enum history_trouble {
-	HISTORY_TROUBLE_WRITE,   /* messages cannot be written at present */
-	HISTORY_TROUBLE_OVER,    /* now they can */
-	HISTORY_TROUBLE_ROW,     /* a message was left out */
-	HISTORY_TROUBLE_MISSING, /* the file is gone, or another */
-	HISTORY_TROUBLE_TRIM,    /* what is too old cannot be removed */
-	HISTORY_TROUBLES
 };
 
 /* Starts the thread. store: from history_store_open with the same config, becomes the thread's. False when
@@ -86,12 +76,5 @@ size_t history_writer_bytes(void);
 /* The cells of histogram_flush: how long the transactions took that were committed, since the process began.
  */
 void history_writer_flushes(uint64_t cells[HISTOGRAM_CELLS_MAX]);
-
-/* True when there is any trouble to fetch; costs a look at one variable. */
-bool history_writer_troubled(void);
-
-/* True when there is some of this kind since the last call; text says what the last one was and *count how
- * many. */
-bool history_writer_trouble(enum history_trouble which, unsigned long *count, char text[HISTORY_WHY_MAX]);
 
 #endif
