@@ -7,9 +7,9 @@
  * come, and with the next round for the others: every member waits half a round on average, and a write
  * carries what has come since that member's last one.
  *
- * A round of thousands of members is handed out in slices of at most SLICE_MAX writes, and between two of them
- * the loop reads, pings and confirms as ever: acks, pings and direct messages wait for a slice, not for ten
- * thousand readers. A room's turn comes when those before it have had theirs.
+ * A round of thousands of members is handed out in slices of at most SLICE_MAX writes, and between two of
+ * them the loop reads, pings and confirms as ever: acks, pings and direct messages wait for a slice, not for
+ * ten thousand readers. A room's turn comes when those before it have had theirs.
  *
  * Pacing: the first round after a pause leaves at once. After one that took long, the next waits; see
  * rounds_flush.

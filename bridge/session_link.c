@@ -355,13 +355,15 @@ static void on_down(struct mqtt_link *link, const struct mqtt_link_end *end)
 		return;
 	}
 	uint8_t code = end->code;
+	/* a broker may end who is replaced without a word */
+	bool silently =
+	    s->device != NULL && s->state > SESSION_CONNECTING && code == 0 && mqtt_link_alive(&b->rooms.link);
 	if (mqtt_links_short_of_descriptors(end->error)) {
 		static struct log_limit limit;
 		log_limited(&limit, b->loop.now_ms, LOG_LEVEL_ERROR,
 		            "a session has no connection to the broker: %s (raise LimitNOFILE)", end->reason);
 		session_close(s, CLOSE_OVERLOADED, "out of file descriptors, try again later");
-	} else if (code == MQTT_REASON_SESSION_TAKEN_OVER ||
-	           (s->device != NULL && code == 0 && mqtt_link_alive(&b->rooms.link))) {
+	} else if (code == MQTT_REASON_SESSION_TAKEN_OVER || silently) {
 		session_close(s, CLOSE_REPLACED, "replaced by the same device");
 	} else if (code == MQTT_REASON_NOT_AUTHORIZED || code == MQTT_REASON_BAD_USER_OR_PASSWORD) {
 		await_order(s);
