@@ -2,8 +2,8 @@
 
 Its processes have mount, process, host name, IPC and cgroup namespaces of their own; the network is the tests', so that their
 clients reach it. What systemd could change of the machine that tests it is not there or cannot be written: no device but
-the usual ones, /sys and /proc/sys read-only. Its cgroup is called like the root, which tests/package/run has locked, so what
-a run that was killed has left behind is taken away by the next one.
+the usual ones, /sys and /proc/sys read-only, neither modules nor clock. Its cgroup is called like the root, which
+tests/package/run has locked, so what a run that was killed has left behind is taken away by the next one.
 """
 
 import os
@@ -36,7 +36,7 @@ mount -t sysfs -o ro sysfs sys
 mount -t cgroup2 cgroup2 sys/fs/cgroup
 pivot_root . .
 umount --lazy .
-exec /sbin/init --unit=basic.target
+exec setpriv --bounding-set=-sys_module,-sys_time /sbin/init --unit=basic.target
 """
 
 
