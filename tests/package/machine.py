@@ -1,4 +1,4 @@
-"""A Debian machine without systemd: a copy of the system in CHAT_MACHINE, to which packages are installed and on which
+"""A Debian machine whose systemd does not run (booted.py has one that does): a copy of the system in CHAT_MACHINE, to which packages are installed and on which
 mosquitto is started as its unit says.
 
 Needs root, and a mount, process and network namespace of the tests' own (tests/package/run). The copy is an overlay, so

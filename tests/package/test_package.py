@@ -45,6 +45,7 @@ def test_whom_it_needs(machine, deb):
     assert "mosquitto (<< %d.%d~)" % (major, minor + 1) in needed
     assert "libwebsockets-evlib-uv" in needed
     assert any(re.match(r"libsqlite3-0 \(", name) for name in needed), needed  # of dpkg-shlibdeps
+    assert field(deb, "Recommends") == "procps"
 
 
 def test_what_is_in_it(machine, deb):
