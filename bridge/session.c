@@ -317,6 +317,7 @@ static void destroy(struct session *s)
 	free(s->device);
 	free(s->home_room);
 	free(s->left_room);
+	session_forget_renamed(s);
 	free(s->said);
 	free(s);
 }

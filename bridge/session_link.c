@@ -172,6 +172,17 @@ static bool check_own_seq(struct session *s, struct membership *m, uint64_t seq)
 	return fine;
 }
 
+/* On the topic of a room's old name, of which the session is a member under the new one. False: it has this
+ * message, or will have it, and with it comes the time to let go of that topic. */
+static bool take_old_name(struct session *s, struct membership *m, const struct topic *topic,
+                          const struct message_marks *marks)
+{
+	if (copies_wants(&m->copies, marks, m->ready && !s->catching_up))
+		return true;
+	session_forget_room(s, topic->name, topic->name_len);
+	return false;
+}
+
 /* The publish as a frame: one reference, or NULL and the session is being closed. */
 static struct chunk *make_frame(struct session *s, const struct mqtt_publish *p)
 {
@@ -187,26 +198,41 @@ static void on_message(struct session *s, const struct topic *topic, const struc
 {
 	struct message_marks marks = message_marks_read(p, s->bridge->settings.index);
 	const struct room *room = NULL;
+	struct mqtt_publish said = *p;
+	bool old_name = false;
 	if (topic->kind == TOPIC_ROOM) {
 		struct membership *m = session_membership(s, topic->name, topic->name_len);
+		const char *now =
+		    m == NULL ? renamed_rooms_now(&s->bridge->renamed, topic->name, topic->name_len) : NULL;
+		if (now != NULL)
+			m = session_membership(s, now, strlen(now));
+		old_name = now != NULL && m != NULL;
 		if (m == NULL) {
 			/* a device that was in that room before, or a room that has been left a moment ago */
 			if (s->persistent)
 				session_forget_room(s, topic->name, topic->name_len);
 			return;
 		}
-		if (!check_own_seq(s, m, marks.seq))
+		/* a copy under the present name: the session is about to be moved */
+		if (old_name ? !take_old_name(s, m, topic, &marks) : !marks.copy && !check_own_seq(s, m, marks.seq))
 			return;
 		room = m->room;
+		if (old_name && !renamed_rooms_say(p, room, &said.payload)) {
+			session_close(s, CLOSE_INTERNAL, "out of memory");
+			return;
+		}
+		if (!old_name && !marks.copy)
+			copies_note(&m->copies, &marks);
 	}
-	struct session *to = session_receiver(s, room, p, &marks);
-	if (to == NULL)
-		return;
-	count(COUNTER_DELIVERED_DIRECT);
-	struct chunk *c = make_frame(to, p);
+	struct session *to = session_receiver(s, room, &said, &marks);
+	struct chunk *c = to != NULL ? make_frame(to, &said) : NULL;
+	if (to != NULL)
+		count(COUNTER_DELIVERED_DIRECT);
 	if (c != NULL)
 		session_deliver(to, room, c, 0, c->len, marks.order);
 	chunk_release(c);
+	if (old_name)
+		free((void *)said.payload.at);
 }
 
 static void pass_on(struct session *s, const struct mqtt_publish *p)

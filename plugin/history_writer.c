@@ -21,15 +21,15 @@
 #define BUSY_PATIENCE_MS 1000 /* that somebody else may hold the database before it is worth a line */
 #define AGE_CHECK_MS 10000
 
-enum task { INSERT, RENUMBER, FORGET, SETTLE };
+enum task { INSERT, RENUMBER, FORGET, SETTLE, LOOK, RENAME };
 
 struct history_item {
 	struct history_item *next;
 	size_t size;
 	enum task task;
-	uint64_t upto; /* SETTLE */
-	struct history_message
-	    message; /* points into text; RENUMBER: n and id alone; SETTLE: the last n before it */
+	uint64_t upto;                  /* SETTLE */
+	struct history_message message; /* points into text; RENUMBER: n and id alone; SETTLE: the last n before
+	                                   it; LOOK: n and place; RENAME: n, place, and in ref the new name */
 	struct history_forgotten *forgotten; /* FORGET: id, then the result; else NULL */
 	char text[];
 };
@@ -55,6 +55,7 @@ static struct {
 	atomic_uint troubled; /* a bit for each of them */
 	atomic_size_t bytes;
 	atomic_uint_fast64_t committed;
+	atomic_uint_fast64_t looked; /* twice the number of the last question of LOOK, and 1: it has messages */
 	atomic_uint_fast64_t flushes[HISTOGRAM_CELLS_MAX]; /* only the writer adds */
 } shared = {.mutex = PTHREAD_MUTEX_INITIALIZER};
 
@@ -224,6 +225,43 @@ bool history_writer_forgotten(struct history_forgotten *out)
 	return true;
 }
 
+/* A task about rooms; to NULL: about one. */
+static uint64_t put_rooms(enum task task, const char *room, const char *to)
+{
+	size_t len = strlen(room), to_len = to ? strlen(to) : 0;
+	struct history_item *item = calloc(1, sizeof(*item) + len + to_len);
+
+	if (!item)
+		return 0;
+	item->size = sizeof(*item) + len + to_len;
+	item->task = task;
+	item->message.place = memcpy(item->text, room, len);
+	item->message.place_len = len;
+	if (to)
+		item->message.ref = memcpy(item->text + len, to, to_len);
+	item->message.ref_len = to_len;
+	(void)atomic_fetch_add(&shared.bytes, item->size);
+	return put(item);
+}
+
+uint64_t history_writer_look(const char *room)
+{
+	return put_rooms(LOOK, room, NULL);
+}
+
+bool history_writer_looked(uint64_t question, bool *found)
+{
+	uint64_t looked = atomic_load(&shared.looked);
+
+	*found = looked & 1;
+	return looked / 2 == question;
+}
+
+uint64_t history_writer_rename(const char *room, const char *to)
+{
+	return put_rooms(RENAME, room, to);
+}
+
 uint64_t history_writer_committed(void)
 {
 	return atomic_load(&shared.committed);
@@ -374,6 +412,17 @@ static bool have_store(void)
 	return false;
 }
 
+static enum store_result look(const struct history_message *m)
+{
+	enum store_result result;
+	bool found;
+
+	result = history_store_find_room(writer.store, m->place, m->place_len, &found);
+	if (result == STORE_OK)
+		atomic_store(&shared.looked, m->n * 2 + found);
+	return result;
+}
+
 static enum store_result write_item(const struct history_item *item, unsigned long *left_out)
 {
 	char text[HISTORY_WHY_MAX];
@@ -391,6 +440,11 @@ static enum store_result write_item(const struct history_item *item, unsigned lo
 		break;
 	case SETTLE:
 		return history_store_settle(writer.store, item->message.n + 1, item->upto);
+	case LOOK:
+		return look(&item->message);
+	case RENAME:
+		return history_store_rename_room(writer.store, item->message.n, item->message.place,
+		                                 item->message.place_len, item->message.ref, item->message.ref_len);
 	}
 	if (result != STORE_NEVER)
 		return result;

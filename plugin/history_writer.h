@@ -74,6 +74,17 @@ bool history_writer_settle(uint64_t upto);
  * out of memory. What has become of it tells history_writer_forgotten. */
 bool history_writer_forget(const char *id);
 
+/* Looks whether this room has messages, of those that are queued, too. Returns the question's number, 0 when
+ * out of memory. One at a time: the answer to an earlier one may be lost. */
+uint64_t history_writer_look(const char *room);
+
+/* False: it has not been looked for yet. */
+bool history_writer_looked(uint64_t question, bool *found);
+
+/* Gives the messages of one room to another, behind everything queued. Returns the next number, which counts
+ * as that of a message; 0 when out of memory. Never refused for the queue's bound. */
+uint64_t history_writer_rename(const char *room, const char *to);
+
 /* The next result, in the order of the questions: it has been committed. False when there is none (yet). */
 bool history_writer_forgotten(struct history_forgotten *out);
 
