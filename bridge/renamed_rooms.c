@@ -47,7 +47,7 @@ static void add(struct renamed_rooms *r, struct mqtt_span name, struct mqtt_span
 	log_line(LOG_LEVEL_ERROR, "out of memory: who is in a renamed room stays under its old name");
 }
 
-void renamed_rooms_stop(struct renamed_rooms *r)
+static void forget_all(struct renamed_rooms *r)
 {
 	while (r->all != NULL) {
 		struct renamed_room *room = r->all;
@@ -56,28 +56,21 @@ void renamed_rooms_stop(struct renamed_rooms *r)
 	}
 }
 
-/* ---- messages --------------------------------------------------------------------------------- */
-
-void copies_note(struct copies *c, const struct message_marks *marks)
+void renamed_rooms_stop(struct renamed_rooms *r)
 {
-	if (marks->seq == 0)
-		return;
-	if (c->first == 0 || marks->seq == 1) /* which the plugin has begun anew */
-		c->first = marks->seq;
+	forget_all(r);
+	copies_clear(&r->copies);
 }
 
-bool copies_wants(struct copies *c, const struct message_marks *marks, bool subscribed)
+/* ---- messages --------------------------------------------------------------------------------- */
+
+bool renamed_rooms_want(struct renamed_rooms *r, const struct message_marks *copy)
 {
-	if (!marks->copy)
-		return true; /* it was said before the room was renamed */
-	if (marks->seq == 0)
-		return !subscribed;
-	if (marks->seq == 1)
-		c->last = 0;
-	if ((c->first != 0 && marks->seq >= c->first) || marks->seq <= c->last)
-		return false;
-	c->last = marks->seq;
-	return true;
+	struct mqtt_span name = copy->copy;
+	const struct room *room = rooms_find(&r->bridge->rooms, name.at, name.len);
+	if (copy->seq == 0) /* with QoS 2: it comes on the room's own topic when it is released */
+		return room == NULL || room->subscription != ROOM_SUBSCRIBED;
+	return copies_want(&r->copies, name.at, name.len, copy->seq, room != NULL ? room->first_seq : 0);
 }
 
 bool renamed_rooms_say(const struct mqtt_publish *p, const struct room *room, struct mqtt_span *out)
@@ -100,14 +93,10 @@ bool renamed_rooms_take(struct renamed_rooms *r, const char *name, size_t len, c
 	if (room == NULL)
 		return now != NULL; /* nobody here is in it */
 	struct message_marks marks = message_marks_read(p, b->settings.index);
-	struct room *kept = rooms_find(&b->rooms, name, len);
-	if (!marks.copy) {
-		/* perhaps it is live, and the name is no old one any more */
-		copies_note(&room->taken, &marks);
-		if (kept != NULL)
-			copies_note(&kept->copies, &marks);
-	}
-	if (!copies_wants(&room->copies, &marks, room->subscription == ROOM_SUBSCRIBED))
+	/* what is no copy may be live: the name is no old one any more, and the bridge does not know it yet */
+	if (marks.copy.len == 0)
+		copies_note(&r->copies, name, len, marks.seq);
+	else if (!renamed_rooms_want(r, &marks))
 		return true;
 	struct mqtt_publish said = *p;
 	if (!renamed_rooms_say(p, room, &said.payload) ||
@@ -137,7 +126,7 @@ static void on_answer(struct sync_question *q, struct mqtt_span rest, struct mqt
 {
 	struct renamed_rooms *r = (struct renamed_rooms *)((char *)q - offsetof(struct renamed_rooms, question));
 	(void)body;
-	renamed_rooms_stop(r);
+	forget_all(r);
 	while (rest.len > 0) {
 		struct mqtt_span name = sync_next_word(&rest);
 		add(r, name, sync_next_word(&rest));
@@ -165,7 +154,9 @@ static struct renamed_rooms *of_part(struct sync_part *part)
 
 static void on_up(struct sync_part *part)
 {
-	ask(of_part(part));
+	struct renamed_rooms *r = of_part(part);
+	copies_clear(&r->copies);
+	ask(r);
 }
 
 static void on_told(struct sync_part *part, struct mqtt_span rest, struct mqtt_span body)

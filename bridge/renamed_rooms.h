@@ -15,6 +15,7 @@
 #ifndef CHAT_BRIDGE_RENAMED_ROOMS_H
 #define CHAT_BRIDGE_RENAMED_ROOMS_H
 
+#include "bridge/copies.h"
 #include "bridge/sync.h"
 
 #include <stdbool.h>
@@ -26,19 +27,13 @@ struct mqtt_publish;
 struct renamed_room;
 struct room;
 
-/* Of the messages of a room that come on two topics: which have come on the new one, and which as copies on
- * the old one. All zero: none. */
-struct copies {
-	uint64_t first; /* number of the first message under the new name; 0: none yet */
-	uint64_t last;  /* of the last copy */
-};
-
 struct renamed_rooms {
 	struct bridge *bridge;
 	struct sync_part part, members;
 	struct sync_question question, count;
 	bool again; /* another change while the answer is awaited */
 	struct renamed_room *all;
+	struct copies copies; /* on the bridge's own connection */
 };
 
 void renamed_rooms_start(struct renamed_rooms *r, struct bridge *b);
@@ -47,12 +42,9 @@ void renamed_rooms_stop(struct renamed_rooms *r);
 /* What a room with this name is called now; NULL: so. Good for this call of the loop. */
 const char *renamed_rooms_now(const struct renamed_rooms *r, const char *name, size_t len);
 
-/* A message under the new name has come. */
-void copies_note(struct copies *c, const struct message_marks *marks);
-
-/* Is this message, which came on the topic of the old name, one that has not come and will not come on the
- * new one? subscribed: that subscription has begun. */
-bool copies_wants(struct copies *c, const struct message_marks *marks, bool subscribed);
+/* Is this copy, on the topic of an old name over the bridge's own connection, of a message that has not come
+ * and will not come on the room's own topic? */
+bool renamed_rooms_want(struct renamed_rooms *r, const struct message_marks *copy);
 
 /* A message on the topic of a room, over the bridge's own connection. True: the name is an old one, and it
  * has gone to the members of the room, if it had to. */

@@ -1,6 +1,7 @@
 /* rooms.c - see rooms.h */
 #include "bridge/rooms.h"
 #include "bridge/bridge.h"
+#include "bridge/copies.h"
 #include "bridge/counters.h"
 #include "common/json.h"
 
@@ -148,7 +149,7 @@ void rooms_keep(struct rooms *r, struct room *room)
 	room->kept_until_ms = r->bridge->loop.now_ms + ROOM_KEPT_MS;
 	/* should it get its name back, it counts anew */
 	room->have_seq = false;
-	room->copies = room->taken = (struct copies){0, 0};
+	room->first_seq = 0;
 }
 
 static void end_keeping(struct rooms *r, struct room *room)
@@ -212,11 +213,12 @@ static bool check_seq(struct rooms *r, struct room *room, uint64_t seq)
 static void deliver(struct rooms *r, struct room *room, const struct mqtt_publish *p)
 {
 	struct message_marks marks = message_marks_read(p, r->bridge->settings.index);
-	/* a copy: the room is about to be moved, and the number is that of its new name */
-	if (marks.copy ? !copies_wants(&room->taken, &marks, true) : !check_seq(r, room, marks.seq))
+	/* a copy: the room is about to be moved */
+	bool copy = marks.copy.len > 0;
+	if (copy ? !renamed_rooms_want(&r->bridge->renamed, &marks) : !check_seq(r, room, marks.seq))
 		return;
-	if (!marks.copy)
-		copies_note(&room->copies, &marks);
+	if (!copy && marks.seq > 0)
+		copies_note_first(&room->first_seq, marks.seq);
 	struct session *author = sessions_author(&r->bridge->sessions, p, &marks);
 	if (!rounds_gather(&r->bridge->rounds, room, p, &marks, author))
 		lose_room(r, room, 1);
@@ -364,7 +366,7 @@ static void on_down(struct mqtt_link *link, const char *reason, uint8_t code)
 	for (struct room *room = r->by_name; room != NULL; room = room->hh.next) {
 		room->subscription = room->typing_subscription = ROOM_UNSUBSCRIBED;
 		room->have_seq = false;
-		room->copies = room->taken = (struct copies){0, 0};
+		room->first_seq = 0;
 	}
 	sync_link_down(&b->sync);
 	r->retry_ms = b->loop.now_ms + r->retry_delay_ms;

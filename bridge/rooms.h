@@ -14,7 +14,6 @@
 
 #include "bridge/log.h"
 #include "bridge/mqtt_link.h"
-#include "bridge/renamed_rooms.h"
 #include "bridge/rounds.h"
 #include "common/topic.h"
 
@@ -42,8 +41,7 @@ struct room {
 	uint32_t member_count, member_cap;
 	uint32_t shared_members; /* those that do not subscribe themselves */
 	uint32_t typing_members;
-	struct copies copies;    /* of its messages on the topics of its old names */
-	struct copies taken;     /* what has come there and was none: its old name may be the new one again */
+	uint64_t first_seq;      /* of the first message since it was subscribed; 0: none yet */
 	uint64_t kept_until_ms;  /* it stays subscribed without members until then; 0: it does not */
 	struct room_round round; /* what is gathered for them and under way */
 };

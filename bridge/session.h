@@ -21,6 +21,7 @@
 #ifndef CHAT_BRIDGE_SESSION_H
 #define CHAT_BRIDGE_SESSION_H
 
+#include "bridge/copies.h"
 #include "bridge/devices.h"
 #include "bridge/message_marks.h"
 #include "bridge/mqtt_link.h"
@@ -103,7 +104,7 @@ struct membership {
 	struct join_ref *join_refs; /* of joins that wait for the SUBACK, newest first */
 	bool have_seq;              /* fanout session: numbers are checked here */
 	uint64_t seq;
-	struct copies copies;
+	uint64_t first_seq; /* as in struct room */
 };
 
 struct session {
@@ -166,6 +167,7 @@ struct session {
 	uint64_t close_by_ms;
 	char
 	    *left_room; /* a device's: the last room that was unsubscribed because it is not asked for any more */
+	struct copies copies;       /* on its own connection */
 	struct old_name *old_names; /* of rooms, of which the client is to be told; usually none */
 	struct session *next_dirty;
 	struct session *next_closing;

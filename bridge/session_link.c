@@ -172,15 +172,34 @@ static bool check_own_seq(struct session *s, struct membership *m, uint64_t seq)
 	return fine;
 }
 
-/* On the topic of a room's old name, of which the session is a member under the new one. False: it has this
- * message, or will have it, and with it comes the time to let go of that topic. */
-static bool take_old_name(struct session *s, struct membership *m, const struct topic *topic,
-                          const struct message_marks *marks)
+/* Is this copy, on the topic of a room's old name, of a message that has not come and will not come on the
+ * room's own topic? What a device has missed may have come by either. */
+static bool want_copy(struct session *s, const struct message_marks *marks)
 {
-	if (copies_wants(&m->copies, marks, m->ready && !s->catching_up))
+	const struct membership *m = session_membership(s, marks->copy.at, marks->copy.len);
+	if (marks->seq == 0)
+		return m == NULL || !m->ready || s->catching_up;
+	return copies_want(&s->copies, marks->copy.at, marks->copy.len, marks->seq, m != NULL ? m->first_seq : 0);
+}
+
+/* A message of a room is for the session, by its number. old_name: on the topic of an old name of it. */
+static bool take_number(struct session *s, struct membership *m, const struct topic *topic,
+                        const struct message_marks *marks, bool old_name)
+{
+	if (marks->copy.len > 0) {
+		bool wanted = want_copy(s, marks);
+		if (!wanted && old_name) /* that topic is not needed any more */
+			session_forget_room(s, topic->name, topic->name_len);
+		return wanted;
+	}
+	if (old_name) {
+		/* it may be live: the name is no old one any more, and the bridge does not know it yet */
+		copies_note(&s->copies, topic->name, topic->name_len, marks->seq);
 		return true;
-	session_forget_room(s, topic->name, topic->name_len);
-	return false;
+	}
+	if (marks->seq > 0)
+		copies_note_first(&m->first_seq, marks->seq);
+	return check_own_seq(s, m, marks->seq);
 }
 
 /* The publish as a frame: one reference, or NULL and the session is being closed. */
@@ -213,16 +232,13 @@ static void on_message(struct session *s, const struct topic *topic, const struc
 				session_forget_room(s, topic->name, topic->name_len);
 			return;
 		}
-		/* a copy under the present name: the session is about to be moved */
-		if (old_name ? !take_old_name(s, m, topic, &marks) : !marks.copy && !check_own_seq(s, m, marks.seq))
+		if (!take_number(s, m, topic, &marks, old_name))
 			return;
 		room = m->room;
 		if (old_name && !renamed_rooms_say(p, room, &said.payload)) {
 			session_close(s, CLOSE_INTERNAL, "out of memory");
 			return;
 		}
-		if (!old_name && !marks.copy)
-			copies_note(&m->copies, &marks);
 	}
 	struct session *to = session_receiver(s, room, &said, &marks);
 	struct chunk *c = to != NULL ? make_frame(to, &said) : NULL;

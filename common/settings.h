@@ -48,8 +48,7 @@
 	"origin" /* echo of what a bridge's session put on its publish: lets the bridge                          \
 	            leave out the author's own session; opaque, at most ORIGIN_MAX bytes */
 #define PROPERTY_COPY                                                                                        \
-	"copy" /* on the topic of a room's old name: a copy of what is said under the new one                    \
-	        */
+	"copy" /* on the topic of a room's old name: the room, as it is called now, in which this was said */
 #define PROPERTY_LATE                                                                                        \
 	"late" /* "1" on what was published with QoS 2: delivered some time after it was accepted, and           \
 	          until then under an earlier number in history */

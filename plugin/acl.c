@@ -210,8 +210,9 @@ static int on_subscribe(const struct mosquitto_evt_acl_check *ed, const char *fi
 		return MOSQ_ERR_SUCCESS;
 	if (is_old_name(ed->client, t))
 		return MOSQ_ERR_ACL_DENIED;
-	/* who is in a closed room stays; nobody comes in */
-	if (t->kind == TOPIC_ROOM && moderation_closed(t->name, t->name_len, clock_real_ms()))
+	/* who is in a closed room stays, also when it is renamed; nobody comes in */
+	if (t->kind == TOPIC_ROOM && moderation_closed(t->name, t->name_len, clock_real_ms()) &&
+	    !(is_bridges(ed->client) && room_names_copied(t->name, t->name_len, NULL)))
 		return MOSQ_ERR_ACL_DENIED;
 	return may_read(ed->client, t) ? MOSQ_ERR_SUCCESS : MOSQ_ERR_ACL_DENIED;
 }

@@ -22,6 +22,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define ASK_AGAIN_MS 300
+
 struct waiting {
 	struct waiting *next;
 	struct command command;
@@ -36,6 +38,7 @@ static struct {
 	unsigned question;     /* its number */
 	unsigned bridges_left; /* that have not answered it */
 	uint64_t members;      /* that the others have */
+	uint64_t ask_again_ms; /* for a bridge that was not connected */
 	uint64_t give_up_ms;
 } state;
 
@@ -187,16 +190,22 @@ static void end_first(const char *error, const char *field)
 	free(w);
 }
 
+static bool ask_bridges(uint64_t now_ms)
+{
+	state.question++;
+	state.members = 0;
+	state.bridges_left = bridges_running();
+	state.ask_again_ms = now_ms + ASK_AGAIN_MS;
+	return events_members(state.question, state.first->command.to);
+}
+
 static void begin_first(uint64_t now_ms)
 {
 	const struct command *c = &state.first->command;
 
 	state.asking = true;
-	state.question++;
-	state.members = 0;
-	state.bridges_left = bridges_running();
 	state.give_up_ms = now_ms + RENAME_WAIT_MS;
-	if (!history_look_for_room(c->to) || !events_members(state.question, c->to))
+	if (!history_look_for_room(c->to) || !ask_bridges(now_ms))
 		end_first("unavailable", NULL);
 }
 
@@ -218,7 +227,8 @@ void renames_tick(uint64_t now_ms)
 	if (!state.asking)
 		return;
 	if (!history_looked_for_room(&found) || state.bridges_left > 0) {
-		if (now_ms >= state.give_up_ms)
+		if (now_ms >= state.give_up_ms ||
+		    (state.bridges_left > 0 && now_ms >= state.ask_again_ms && !ask_bridges(now_ms)))
 			end_first("unavailable", NULL);
 		return;
 	}

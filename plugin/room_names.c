@@ -109,8 +109,10 @@ static void publish(const char *room, const char *body, size_t len, mosquitto_pr
 
 void room_names_copy(const struct sanction *old, const char *body, size_t len, mosquitto_property *properties)
 {
+	const char *now = room_names_now(old->room, strlen(old->room));
+
 	if (properties && mosquitto_property_add_string_pair(&properties, MQTT_PROP_USER_PROPERTY, PROPERTY_COPY,
-	                                                     "1") != MOSQ_ERR_SUCCESS)
+	                                                     now) != MOSQ_ERR_SUCCESS)
 		mosquitto_property_free_all(&properties);
 	publish(old->room, body, len, properties);
 }
