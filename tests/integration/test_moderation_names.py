@@ -160,7 +160,10 @@ def test_a_device_that_was_away(brokers):
     for n in range(3):
         author.send({"message": "live %d" % n}, room="salon")
         phone.expect_message("live %d" % n, B, room="salon")
-    # and once more, when it has both subscriptions
+    # by then it has let go of the old topic
+    chat.wait_log(r"Received UNSUBSCRIBE from ws-\S+\n.*chat/rooms/hall")
+    phone.rooms = {"salon"}
+    phone.expect_nothing()
     since = len(chat.log())
     phone.close()
     chat.wait_log(r"Client ws-\S+ (\[.*\] )?(disconnected|closed)", since=since)
