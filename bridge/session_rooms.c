@@ -161,8 +161,8 @@ void session_check_joined(struct session *s)
 		if (!s->rooms[i].ready)
 			return;
 	s->state = SESSION_OPEN;
+	session_tell_renamed(s); /* before it hears in which rooms it is */
 	session_send_ready(s);
-	session_tell_renamed(s);
 	if (s->wants_presence)
 		roster_join(&s->bridge->roster, s);
 	session_send_early(s);
