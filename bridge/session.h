@@ -104,7 +104,8 @@ struct membership {
 	struct join_ref *join_refs; /* of joins that wait for the SUBACK, newest first */
 	bool have_seq;              /* fanout session: numbers are checked here */
 	uint64_t seq;
-	uint64_t first_seq; /* as in struct room */
+	uint64_t first_seq;    /* as in struct room */
+	uint64_t old_until_ms; /* until then the topic of its old name is still needed; 0: it is not */
 };
 
 struct session {

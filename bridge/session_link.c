@@ -188,7 +188,7 @@ static bool take_number(struct session *s, struct membership *m, const struct to
 {
 	if (marks->copy.len > 0) {
 		bool wanted = want_copy(s, marks);
-		if (!wanted && old_name) /* that topic is not needed any more */
+		if (!wanted && old_name && s->bridge->loop.now_ms >= m->old_until_ms)
 			session_forget_room(s, topic->name, topic->name_len);
 		return wanted;
 	}

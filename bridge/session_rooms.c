@@ -284,9 +284,14 @@ bool session_change_room(struct session *s, struct room *room, const char *name,
 		rooms_want_typing(rooms, room, -1);
 	}
 	rooms_leave(rooms, room, m->index);
-	/* its own subscription of the old name ends with the first copy that it does not need */
-	*m = (struct membership){
-	    .room = next, .index = next->member_count - 1, .ready = ready, .join_refs = m->join_refs};
+	/* What is accepted there with QoS 2 may still be released. Not for a device: copies would wait for it
+	 * that it does not need. */
+	uint64_t old_until_ms = s->persistent ? 0 : s->bridge->loop.now_ms + ROOM_KEPT_MS;
+	*m = (struct membership){.room = next,
+	                         .index = next->member_count - 1,
+	                         .ready = ready,
+	                         .join_refs = m->join_refs,
+	                         .old_until_ms = old_until_ms};
 	if (ready)
 		answer_join(s, m);
 	return !s->own_rooms || subscribe_own(s, m);

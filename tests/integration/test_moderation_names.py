@@ -9,6 +9,7 @@ import pytest
 from harness.dialogue import ABSENT, ANY, FACTOR, wait_for
 from harness.moderation import Moderator, SessionModerator, moderated
 from harness.tokens import A, B, C, member, session
+from test_exactly_once import publish, release
 
 REFUSED = 0x87
 
@@ -175,6 +176,30 @@ def test_a_device_that_was_away(brokers):
     phone.expect_nothing()
 
 
+@FANOUTS
+def test_what_is_released_after_it_was_renamed(brokers, options):
+    """A message with QoS 2 that was accepted under the old name reaches who is there, and stands under the new one."""
+    chat = moderated(brokers, history=True, **options)
+    boss = Moderator(chat)
+    reader = session(chat, C, rooms=["hall"])
+    author = member(chat, B)
+    assert publish(author, "chat/rooms/hall/send", b'{"message":"once"}') == 0
+    boss.ok("renameRoom", room="hall", to="salon")
+    expect_renamed(reader, "hall", "salon")
+    author.send({"message": "meanwhile"}, room="salon")
+    reader.expect_message("meanwhile", B, room="salon")
+    release(author)
+    reader.expect_message("once", B, room="salon")
+    # and one under the new name
+    assert publish(author, "chat/rooms/salon/send", b'{"message":"later"}') == 0
+    reader.expect_nothing()
+    release(author)
+    reader.expect_message("later", B, room="salon")
+    reader.expect_nothing()
+    said = [text for _, text in texts(page(reader, "hall")) if not text.startswith("mark-")]
+    assert said == ["meanwhile", "once", "later"], said
+
+
 def test_readers_over_mqtt(chat):
     boss = Moderator(chat)
     reader, author = member(chat, C).read_notices(), member(chat, B).read_notices()
@@ -238,6 +263,22 @@ def test_history_stands_under_the_new_name(brokers):
     # the same bytes but for the name: what was said by id is the same message
     first = page(session(chat, C), "hall")["messages"][0]
     assert (first["id"], first["timestamp"]) == (said[0]["id"], said[0]["timestamp"]), first
+
+
+def test_history_that_has_not_heard_of_a_name(brokers):
+    """The broker ended before that was written: the next start sees to it."""
+    chat = moderated(brokers, history=True)
+    bob = session(chat, B, rooms=["hall"])
+    for n in range(3):
+        bob.send({"message": str(n), "ref": "r%d" % n})
+        bob.expect_ack("r%d" % n)
+    Moderator(chat).ok("mute", user=C, room="elsewhere")
+    assert chat.terminate() == 0
+    chat.close_clients()
+    with open(os.path.join(chat.folder, "chat-moderation.jsonl"), "a") as f:
+        f.write('{"kind":"rename","room":"hall","to":"salon","since":1,"until":0,"by":"%s"}\n' % A)
+    chat.start()
+    assert texts(page(session(chat, C), "salon")) == [("salon", str(n)) for n in range(3)]
 
 
 def test_a_replay_that_is_under_way_is_begun_anew(brokers):
