@@ -2,6 +2,7 @@
 #include "bridge/acceptor.h"
 #include "bridge/bridge.h"
 #include "bridge/counters.h"
+#include "bridge/keyed_hash.h"
 #include "bridge/log.h"
 #include "bridge/tls.h"
 #include "bridge/visitor.h"
@@ -15,7 +16,6 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
-#include <uthash.h>
 
 #define OPEN_AFTER_MS 2000 /* no broker by then: sessions are told so (4003) instead of waiting */
 #define TIMER_MS 100

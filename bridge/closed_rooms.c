@@ -1,11 +1,11 @@
 /* closed_rooms.c - see closed_rooms.h */
 #include "bridge/closed_rooms.h"
 #include "bridge/bridge.h"
+#include "bridge/keyed_hash.h"
 #include "bridge/log.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 
 struct closed_room {
 	UT_hash_handle hh;

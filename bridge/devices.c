@@ -1,9 +1,9 @@
 /* devices.c - see devices.h */
 #include "bridge/devices.h"
+#include "bridge/keyed_hash.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 #include <utlist.h>
 
 #define ID_MAX 48 /* bytes of a client id of ours, with its NUL */

@@ -206,7 +206,7 @@ static void on_round(void *user)
 	rounds_flush(&b->rounds);
 	sessions_flush(&b->sessions);
 	sessions_close_due(&b->sessions);
-	sessions_flush(&b->sessions); /* who leaves a room ends its round first */
+	sessions_flush(&b->sessions); /* who leaves a room hands its place to another, who is served first */
 	tunnels_visit_due(&b->tunnels);
 	mqtt_links_flush(&b->links);
 	server_feed(&b->server);
@@ -224,6 +224,10 @@ static void identify(struct mqtt_link *link, struct mqtt_connect *out)
 
 static bool start(struct bridge *b)
 {
+	if (!keyed_hash_draw()) {
+		log_line(LOG_LEVEL_ERROR, "no random bytes: %s", strerror(errno));
+		return false;
+	}
 	read_ranges(b);
 	sync_start(&b->sync, b);
 	session_orders_start(b);

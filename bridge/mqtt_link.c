@@ -87,10 +87,21 @@ static void release(struct mqtt_link *link)
 	link->state = LINK_IDLE;
 }
 
-static void go_down(struct mqtt_link *link, const char *reason, uint8_t code)
+static void go_down(struct mqtt_link *link, const struct mqtt_link_end *end)
 {
 	release(link);
-	link->owner->on_down(link, reason, code);
+	link->owner->on_down(link, end);
+}
+
+static void give_up(struct mqtt_link *link, const char *reason)
+{
+	go_down(link, &(struct mqtt_link_end){.reason = reason});
+}
+
+/* As the broker says. */
+static void obey(struct mqtt_link *link, uint8_t code)
+{
+	go_down(link, &(struct mqtt_link_end){.reason = mqtt_reason_name(code), .code = code});
 }
 
 static void flush_link(struct mqtt_link *link);
@@ -204,11 +215,11 @@ static bool take_packet(struct mqtt_link *link, const uint8_t *bytes, size_t len
 		static struct log_limit limit;
 		log_limited(&limit, link->pool->loop->now_ms, LOG_LEVEL_ERROR,
 		            "the broker sent a packet that is no MQTT 5: %s", mqtt_fault_name(fault));
-		go_down(link, "malformed packet from the broker", 0);
+		give_up(link, "malformed packet from the broker");
 		return false;
 	}
 	if (packet.type == MQTT_DISCONNECT) {
-		go_down(link, mqtt_reason_name(packet.u.disconnect.reason), packet.u.disconnect.reason);
+		obey(link, packet.u.disconnect.reason);
 		return false;
 	}
 	if (link->state == LINK_UP) {
@@ -216,11 +227,11 @@ static bool take_packet(struct mqtt_link *link, const uint8_t *bytes, size_t len
 		return link->state == LINK_UP;
 	}
 	if (packet.type != MQTT_CONNACK) {
-		go_down(link, "the broker did not answer CONNECT with CONNACK", 0);
+		give_up(link, "the broker did not answer CONNECT with CONNACK");
 		return false;
 	}
 	if (packet.u.connack.reason != MQTT_REASON_SUCCESS) {
-		go_down(link, mqtt_reason_name(packet.u.connack.reason), packet.u.connack.reason);
+		obey(link, packet.u.connack.reason);
 		return false;
 	}
 	leave_lists(link);
@@ -240,7 +251,7 @@ static ssize_t take_packets(struct mqtt_link *link, const uint8_t *bytes, size_t
 			log_limited(&limit, link->pool->loop->now_ms, LOG_LEVEL_ERROR,
 			            "the broker sent a packet that cannot be read: %s",
 			            mqtt_fault_name((enum mqtt_fault) - len));
-			go_down(link, "malformed packet from the broker", 0);
+			give_up(link, "malformed packet from the broker");
 			return -1;
 		}
 		if (len == 0 || (size_t)len > n - at)
@@ -277,13 +288,13 @@ static void read_link(struct mqtt_link *link)
 			return;
 		size_t left = have + got - (size_t)used;
 		if (ended && !link->paused) {
-			go_down(link, "the broker closed the connection", 0);
+			give_up(link, "the broker closed the connection");
 			return;
 		}
 		if (left > 0) {
 			link->in = malloc(left);
 			if (link->in == NULL) {
-				go_down(link, "out of memory", 0);
+				give_up(link, "out of memory");
 				return;
 			}
 			memcpy(link->in, buffer + used, left);
@@ -394,6 +405,7 @@ static void connect_next(struct mqtt_links *pool)
 {
 	while (pool->queue_head != NULL && pool->connecting < LINKS_CONNECTING_MAX) {
 		struct mqtt_link *link = pool->queue_head;
+		int error;
 		switch (connect_link(link)) {
 		case CONNECTED:
 			break;
@@ -401,7 +413,8 @@ static void connect_next(struct mqtt_links *pool)
 			arm_timer(pool, RETRY_MS);
 			return;
 		case FAILED:
-			go_down(link, strerror(errno), 0);
+			error = errno;
+			go_down(link, &(struct mqtt_link_end){.reason = strerror(error), .error = error});
 			break;
 		}
 	}
@@ -416,9 +429,9 @@ static void on_timer(uv_timer_t *timer)
 	pool->loop->now_ms = loop_now_ns() / 1000000u;
 	/* both lists are in the order of asking, so the oldest is first */
 	while (pool->connecting_head != NULL && pool->connecting_head->deadline_ms <= pool->loop->now_ms)
-		go_down(pool->connecting_head, "the broker did not answer in time", 0);
+		give_up(pool->connecting_head, "the broker did not answer in time");
 	while (pool->queue_head != NULL && pool->queue_head->deadline_ms <= pool->loop->now_ms)
-		go_down(pool->queue_head, "the broker did not accept the connection in time", 0);
+		give_up(pool->queue_head, "the broker did not accept the connection in time");
 	connect_next(pool);
 }
 

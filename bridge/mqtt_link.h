@@ -15,6 +15,7 @@
 #include "bridge/loop.h"
 #include "bridge/mqtt_codec.h"
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -33,14 +34,20 @@ enum link_state {
 
 struct mqtt_link;
 
+/* Why a link has gone down. */
+struct mqtt_link_end {
+	const char *reason; /* static text */
+	uint8_t code;       /* the MQTT reason if the broker gave one, else 0 */
+	int error;          /* errno, where this machine has refused the connection, else 0 */
+};
+
 struct mqtt_link_owner {
 	/* CONNACK with success. */
 	void (*on_up)(struct mqtt_link *link);
 	/* A packet while up; spans are borrowed until the call returns. */
 	void (*on_packet)(struct mqtt_link *link, const struct mqtt_packet *packet);
-	/* The link is idle again, by whatever cause but mqtt_link_close: reason is static text,
-	 * code the MQTT reason if the broker gave one, else 0. */
-	void (*on_down)(struct mqtt_link *link, const char *reason, uint8_t code);
+	/* The link is idle again, by whatever cause but mqtt_link_close. */
+	void (*on_down)(struct mqtt_link *link, const struct mqtt_link_end *end);
 };
 
 struct mqtt_link {
@@ -85,6 +92,13 @@ void mqtt_links_flush(struct mqtt_links *pool);
 /* A connection to the broker's unix listener, for whoever speaks MQTT there: a descriptor of the caller's, or
  * -1 and errno (EAGAIN: too many wait there already; try again soon). */
 int mqtt_links_connect(const struct mqtt_links *pool);
+
+/* Does this errno say that descriptors have run out, of this process or of the machine? Then the broker may
+ * well be there, and who asks is told to try again later. */
+static inline bool mqtt_links_short_of_descriptors(int error)
+{
+	return error == EMFILE || error == ENFILE;
+}
 
 /* link: zeroed, or closed before. Answers through the owner's on_up or on_down, never from inside. */
 void mqtt_link_open(struct mqtt_links *pool, struct mqtt_link *link, const struct mqtt_link_owner *owner);

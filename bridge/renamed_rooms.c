@@ -1,13 +1,13 @@
 /* renamed_rooms.c - see renamed_rooms.h */
 #include "bridge/renamed_rooms.h"
 #include "bridge/bridge.h"
+#include "bridge/keyed_hash.h"
 #include "bridge/log.h"
 #include "common/canonical_room.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 
 struct renamed_room {
 	UT_hash_handle hh;
@@ -117,7 +117,7 @@ static void move_members(struct bridge *b, const struct renamed_room *renamed)
 	rounds_settle(&b->rounds); /* what has arrived before comes before the word of the new name */
 	rooms_keep(&b->rooms, room);
 	for (uint32_t i = room->member_count; i > 0; i--)
-		session_move(room->members[i - 1], room, renamed->now);
+		session_move(room->members[i - 1].session, room, renamed->now);
 }
 
 static void ask(struct renamed_rooms *r);

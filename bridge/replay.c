@@ -188,7 +188,8 @@ static void on_shared_position(struct sync_question *q, struct mqtt_span rest, s
 	char id[ULID_LEN + 1];
 	uint64_t n;
 	(void)body;
-	rounds_settle(&p->session->bridge->rounds); /* what has come before the answer must be held by now */
+	rounds_settle_session(&p->session->bridge->rounds,
+	                      p->session); /* what has come before the answer must be held by now */
 	if (session_leaving(p->session))
 		return;
 	if (sync_read_position(rest, &n, id))

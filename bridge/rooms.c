@@ -109,7 +109,7 @@ bool rooms_join(struct rooms *r, struct session *s, const char *name, size_t len
 		return false;
 	if (room->member_count == room->member_cap) {
 		uint32_t cap = room->member_cap > 0 ? room->member_cap * 2 : 4;
-		struct session **members = realloc(room->members, cap * sizeof(struct session *));
+		struct room_member *members = realloc(room->members, cap * sizeof *members);
 		if (members == NULL) {
 			if (room->member_count == 0)
 				room_free(r, room);
@@ -118,8 +118,7 @@ bool rooms_join(struct rooms *r, struct session *s, const char *name, size_t len
 		room->members = members;
 		room->member_cap = cap;
 	}
-	rounds_settle_room(&r->bridge->rounds, room); /* what has arrived before is not for s */
-	room->members[room->member_count++] = s;
+	room->members[room->member_count++] = (struct room_member){s, rounds_join(room)};
 	room->shared_members += !s->own_rooms;
 	*out = room;
 	subscribe_room(r, room);
@@ -128,13 +127,12 @@ bool rooms_join(struct rooms *r, struct session *s, const char *name, size_t len
 
 void rooms_leave(struct rooms *r, struct room *room, uint32_t index)
 {
-	if (room->round.sending)
-		rounds_settle(&r->bridge->rounds);
+	rounds_leave(&r->bridge->rounds, room, index);
 	uint32_t last = --room->member_count;
-	room->shared_members -= !room->members[index]->own_rooms;
+	room->shared_members -= !room->members[index].session->own_rooms;
 	if (index != last) {
-		struct session *moved = room->members[last];
-		room->members[index] = moved;
+		struct session *moved = room->members[last].session;
+		room->members[index] = room->members[last];
 		for (uint32_t i = 0; i < moved->room_count; i++)
 			if (moved->rooms[i].room == room)
 				moved->rooms[i].index = index;
@@ -184,8 +182,9 @@ static void lose_room(struct rooms *r, struct room *room, uint64_t missing)
 	            "enough?); its sessions are closed with 1013 to resume",
 	            room->name, (unsigned long long)missing);
 	for (uint32_t i = 0; i < room->member_count; i++)
-		if (!room->members[i]->own_rooms)
-			session_close(room->members[i], CLOSE_OVERLOADED, "messages were lost, resume with since");
+		if (!room->members[i].session->own_rooms)
+			session_close(room->members[i].session, CLOSE_OVERLOADED,
+			              "messages were lost, resume with since");
 }
 
 void rooms_lose_one(struct rooms *r, struct room *room)
@@ -245,7 +244,7 @@ void rooms_typing(struct rooms *r, struct room *room, const char *payload, size_
 		return; /* an event without a promise */
 	(void)chunk_append_frame(c, FRAME_TEXT, payload, len);
 	for (uint32_t i = 0; i < room->member_count; i++) {
-		struct session *s = room->members[i];
+		struct session *s = room->members[i].session;
 		if (s->wants_typing && s->state == SESSION_OPEN && !s->silent && !is_own_typing(s, payload, len))
 			session_send_shared(s, c, 0, c->len);
 	}
@@ -299,15 +298,15 @@ static void on_suback(struct rooms *r, const struct mqtt_suback *ack)
 			            "the broker refuses the subscription of room %s: %s", room->name,
 			            mqtt_reason_name(ack->reasons[0]));
 			for (uint32_t i = 0; i < room->member_count; i++)
-				if (!room->members[i]->own_rooms)
-					session_close(room->members[i], CLOSE_FORBIDDEN, "the room is closed");
+				if (!room->members[i].session->own_rooms)
+					session_close(room->members[i].session, CLOSE_FORBIDDEN, "the room is closed");
 			return;
 		}
 		room->subscription = ROOM_SUBSCRIBED;
 		room->have_seq = false;
 		for (uint32_t i = 0; i < room->member_count; i++)
-			if (!room->members[i]->own_rooms)
-				session_room_ready(room->members[i], room);
+			if (!room->members[i].session->own_rooms)
+				session_room_ready(room->members[i].session, room);
 		return;
 	}
 }
@@ -345,13 +344,12 @@ static void on_packet(struct mqtt_link *link, const struct mqtt_packet *packet)
 		on_suback(r, &packet->u.suback);
 }
 
-static void on_down(struct mqtt_link *link, const char *reason, uint8_t code)
+static void on_down(struct mqtt_link *link, const struct mqtt_link_end *end)
 {
 	struct rooms *r = rooms_of(link);
 	struct bridge *b = r->bridge;
-	(void)code;
 	if (r->was_up) {
-		log_line(LOG_LEVEL_WARNING, "the connection to the broker is gone: %s", reason);
+		log_line(LOG_LEVEL_WARNING, "the connection to the broker is gone: %s", end->reason);
 		r->was_up = false;
 		r->retry_delay_ms = RETRY_FIRST_MS;
 		sessions_close_all(&b->sessions, CLOSE_BROKER_AWAY, "the broker is away, try again");
@@ -361,7 +359,7 @@ static void on_down(struct mqtt_link *link, const char *reason, uint8_t code)
 		    &limit, b->loop.now_ms, LOG_LEVEL_ERROR,
 		    "cannot connect to the broker at %s: %s; mosquitto.conf needs the line \"listener 0 %s\", "
 		    "the same path as plugin_opt_broker_socket",
-		    b->settings.broker_socket, reason, b->settings.broker_socket);
+		    b->settings.broker_socket, end->reason, b->settings.broker_socket);
 	}
 	for (struct room *room = r->by_name; room != NULL; room = room->hh.next) {
 		room->subscription = room->typing_subscription = ROOM_UNSUBSCRIBED;

@@ -12,6 +12,7 @@
 #ifndef CHAT_BRIDGE_ROOMS_H
 #define CHAT_BRIDGE_ROOMS_H
 
+#include "bridge/keyed_hash.h"
 #include "bridge/log.h"
 #include "bridge/mqtt_link.h"
 #include "bridge/rounds.h"
@@ -20,7 +21,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <uthash.h>
 
 struct bridge;
 struct session;
@@ -36,8 +36,8 @@ struct room {
 	enum room_subscription typing_subscription;
 	uint16_t typing_subscribe_id;
 	bool have_seq;
-	uint64_t seq;             /* of the last message */
-	struct session **members; /* in no order; a session knows its index */
+	uint64_t seq;                /* of the last message */
+	struct room_member *members; /* in no order; a session knows its index */
 	uint32_t member_count, member_cap;
 	uint32_t shared_members; /* those that do not subscribe themselves */
 	uint32_t typing_members;

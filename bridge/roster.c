@@ -1,13 +1,13 @@
 /* roster.c - see roster.h */
 #include "bridge/roster.h"
 #include "bridge/bridge.h"
+#include "bridge/keyed_hash.h"
 #include "bridge/log.h"
 #include "bridge/presence_frame.h"
 #include "common/roster.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 
 #define ASK_AGAIN_MS 5000
 #define USERS_LARGE 65536 /* bytes of /users from which on it may be a little old */

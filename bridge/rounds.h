@@ -1,17 +1,21 @@
 /*
  * rounds.h - how the messages of rooms leave: gathered, then handed to every member in one write each.
  *
- * What arrives for a room is framed once, into the room's chunk. A round hands what has been gathered by its
- * beginning to all members of those rooms; what comes meanwhile is the next round's. A round of thousands of
- * members is handed out in slices of SLICE_WRITES writes, and between two of them the loop reads, pings and
- * confirms as ever: acks, pings and direct messages wait for a slice, not for ten thousand readers, and what
- * a room's authors say meanwhile shares the next round. Messages of other rooms wait for the round's end.
+ * What arrives for a room is framed once, into the room's chunk. Members have their turns one after the
+ * other, in rounds over all rooms that have something; in its turn a member gets, in one write, all that has
+ * been gathered by that moment. What comes in the middle of a round leaves with the turns that are still to
+ * come, and with the next round for the others: every member waits half a round on average, and a write
+ * carries what has come since that member's last one.
+ *
+ * A round of thousands of members is handed out in slices of at most SLICE_MAX writes, and between two of
+ * them the loop reads, pings and confirms as ever: acks, pings and direct messages wait for a slice, not for
+ * ten thousand readers. A room's turn comes when those before it have had theirs.
  *
  * Pacing: the first round after a pause leaves at once. After one that took long, the next waits; see
  * rounds_flush.
  *
- * Who joins, leaves or is replaced asks for rounds_settle first, so that the members of a room whose round
- * has begun never change. Everything here belongs to the loop's thread.
+ * A member's place is the number of the room's frame that it gets next (struct room_member). Frames are
+ * forgotten when a whole round has passed since they came. Everything here belongs to the loop's thread.
  */
 #ifndef CHAT_BRIDGE_ROUNDS_H
 #define CHAT_BRIDGE_ROUNDS_H
@@ -34,38 +38,49 @@ struct frame {
 	uint64_t sent_ms;
 	uint64_t order; /* message_marks.h */
 	uint32_t start, end;
-	bool left_out; /* one member has not got it: its author */
+	uint32_t ranges_from, ranges_to; /* writes that begin, and that end, with this frame */
+	bool left_out;                   /* one member has not got it: its author */
 };
 
 /* A room's part in rounds, within struct room. All zero: nothing gathered, nothing under way. */
 struct room_round {
-	struct chunk *chunk; /* where frames are made; those that have been gathered are [start, chunk->len) */
-	uint32_t start;
-	struct frame
-	    *frames; /* first the `sent` of the round under way, then those that have been gathered since */
+	struct chunk *chunk;  /* where frames are made */
+	struct chunk *before; /* NULL, or the one that is full: frames up to before_end are there */
+	uint64_t before_end;
+	struct frame *frames; /* those that a member may still have to get */
 	uint32_t frame_count, frame_cap;
-	bool dirty; /* something has been gathered */
-	struct room *next_dirty;
-	bool sending; /* its round is under way */
-	struct room *next_sending;
-	uint32_t send_start, send_end, sent;
-	uint32_t served;      /* members that were handed the frames */
-	uint64_t last_use_ms; /* of the chunk, to give it back when the room is quiet */
+	uint64_t first;   /* number of the first of them; the room counts its frames from 0 */
+	uint64_t covered; /* all members have got what stands before it by the end of the round under way */
+	uint32_t ranges;  /* writes that began before the first of them and go beyond it */
+	bool waiting;     /* it has a part in the next round … */
+	bool under_way;   /* … and in this one … */
+	bool queued;      /* … in which its members' turns are still to come */
+	bool begun;       /* something has come since their turns began */
+	struct room *next_waiting, *next_under_way;
+	uint32_t first_member; /* whose turn was the first */
+	uint64_t last_use_ms;  /* of the chunk, to give it back when the room is quiet */
+};
+
+/* A place in a room. */
+struct room_member {
+	struct session *session;
+	uint64_t next; /* number of the frame that it gets next */
 };
 
 struct rounds {
 	struct bridge *bridge;
-	struct room *dirty;
-	uint64_t number;   /* of the round that gathers, from 1 */
-	uint64_t arrivals; /* messages gathered so far */
+	struct room *waiting; /* rooms of the next round */
+	uint64_t arrivals;    /* messages gathered so far */
 	/* the round under way */
 	bool under_way;
-	bool serving;     /* members are being written to at this moment */
-	uint64_t sending; /* its number */
+	bool serving;    /* members are being written to at this moment */
+	uint64_t number; /* its number, or the last one's */
 	struct room *rooms;
-	struct room *at;         /* the room whose members are being served … */
-	uint32_t member, left;   /* … the next of them, and how many there are still */
+	struct room *at;         /* the room whose members have their turns … */
+	uint32_t member;         /* … the next of them … */
+	uint32_t count, left;    /* … of so many members, so many are still to come */
 	struct session *several; /* members of more than one room, who are served last */
+	uint32_t members;        /* of all its rooms */
 	uint64_t took_ns;
 	uint64_t writes, deliveries; /* members served; frames handed to them */
 	/* pacing */
@@ -83,11 +98,17 @@ void rounds_stop(struct rounds *r);
 bool rounds_gather(struct rounds *r, struct room *room, const struct mqtt_publish *p,
                    const struct message_marks *marks, struct session *author);
 
-/* Hands out at once all that has been gathered: before a member changes, or something must come behind it. */
+/* Hands out at once all that has been gathered: something must come behind it. */
 void rounds_settle(struct rounds *r);
 
-/* The same when the room has a part in it. */
-void rounds_settle_room(struct rounds *r, const struct room *room);
+/* The same for one session. */
+void rounds_settle_session(struct rounds *r, struct session *s);
+
+/* What room_member.next is for who comes now: what has been gathered before is not for them. */
+uint64_t rounds_join(const struct room *room);
+
+/* Before a member's place is taken by the room's last member: both get what they have not got yet. */
+void rounds_leave(struct rounds *r, struct room *room, uint32_t index);
 
 /* At the end of each round of the loop: a slice of the round under way, or the beginning of the next one. */
 void rounds_flush(struct rounds *r);

@@ -23,6 +23,7 @@
 
 #include "bridge/copies.h"
 #include "bridge/devices.h"
+#include "bridge/keyed_hash.h"
 #include "bridge/message_marks.h"
 #include "bridge/mqtt_link.h"
 #include "bridge/outbox.h"
@@ -36,7 +37,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <uthash.h>
 
 struct bridge;
 struct endpoint;
@@ -135,7 +135,7 @@ struct session {
 	bool rx_stopped;        /* the socket is not read */
 	bool subscribed;        /* SUBACK of inbox and notices is there */
 	bool counted;           /* in the counts of its identity */
-	uint64_t own_round;     /* the rooms round that holds a frame of this session's own */
+	uint64_t own_arrival;   /* of the last frame in a room that is its own and that it must not get */
 	uint64_t several_round; /* the rooms round in which it is on the list below */
 	struct session *next_several;
 	struct outbox outbox;

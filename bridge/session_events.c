@@ -44,7 +44,7 @@ static void to_room(struct bridge *b, struct mqtt_span name, struct chunk *c,
 	struct room *room = name.len > 0 ? rooms_find(&b->rooms, name.at, name.len) : NULL;
 	/* a session that is closed leaves at the end of the round */
 	for (uint32_t i = 0; room != NULL && i < room->member_count; i++)
-		deliver(room->members[i], c);
+		deliver(room->members[i].session, c);
 }
 
 static void to_user(struct bridge *b, struct mqtt_span address, struct chunk *c)

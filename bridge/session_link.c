@@ -387,7 +387,7 @@ static void await_order(struct session *s)
 		refuse_login(s);
 }
 
-static void on_down(struct mqtt_link *link, const char *reason, uint8_t code)
+static void on_down(struct mqtt_link *link, const struct mqtt_link_end *end)
 {
 	struct session *s = session_of(link);
 	struct bridge *b = s->bridge;
@@ -396,8 +396,16 @@ static void on_down(struct mqtt_link *link, const char *reason, uint8_t code)
 		s->close_by_ms = 0;
 		return;
 	}
-	if (code == MQTT_REASON_SESSION_TAKEN_OVER ||
-	    (s->device != NULL && code == 0 && mqtt_link_alive(&b->rooms.link))) {
+	uint8_t code = end->code;
+	/* a broker may end who is replaced without a word */
+	bool silently =
+	    s->device != NULL && s->state > SESSION_CONNECTING && code == 0 && mqtt_link_alive(&b->rooms.link);
+	if (mqtt_links_short_of_descriptors(end->error)) {
+		static struct log_limit limit;
+		log_limited(&limit, b->loop.now_ms, LOG_LEVEL_ERROR,
+		            "a session has no connection to the broker: %s (raise LimitNOFILE)", end->reason);
+		session_close(s, CLOSE_OVERLOADED, "out of file descriptors, try again later");
+	} else if (code == MQTT_REASON_SESSION_TAKEN_OVER || silently) {
 		session_close(s, CLOSE_REPLACED, "replaced by the same device");
 	} else if (code == MQTT_REASON_NOT_AUTHORIZED || code == MQTT_REASON_BAD_USER_OR_PASSWORD) {
 		await_order(s);
@@ -406,7 +414,8 @@ static void on_down(struct mqtt_link *link, const char *reason, uint8_t code)
 	} else {
 		static struct log_limit limit;
 		log_limited(&limit, b->loop.now_ms, LOG_LEVEL_WARNING,
-		            "a session has no connection to the broker at %s: %s", b->settings.broker_socket, reason);
+		            "a session has no connection to the broker at %s: %s", b->settings.broker_socket,
+		            end->reason);
 		session_close(s, CLOSE_BROKER_AWAY, "the broker is away, try again");
 	}
 }

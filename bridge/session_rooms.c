@@ -339,7 +339,7 @@ void session_leave(struct session *s, const char *room, size_t len, const char *
 	struct membership *m = session_membership(s, room, len);
 	if (m != NULL) {
 		answer_join(s, m);
-		rounds_settle(&s->bridge->rounds); /* what has arrived before is still delivered */
+		rounds_settle_session(&s->bridge->rounds, s); /* what has arrived before is still delivered */
 		if (s->own_rooms)
 			unsubscribe_own(s, TOPIC_ROOM, room, len);
 		drop_room(s, m);

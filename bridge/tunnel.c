@@ -358,12 +358,16 @@ static void connect_next(struct tunnels *all)
 		leave_queue(t);
 		if (fd >= 0 && begin(t, fd))
 			continue;
+		bool few = mqtt_links_short_of_descriptors(errno);
 		log_limited(&limit, b->loop.now_ms, LOG_LEVEL_WARNING,
-		            "a tunnel has no connection to the broker at %s: %s", b->settings.broker_socket,
-		            strerror(errno));
+		            "a tunnel has no connection to the broker at %s: %s%s", b->settings.broker_socket,
+		            strerror(errno), few ? " (raise LimitNOFILE)" : "");
 		drop_broker(t);
 		put_on_due(t);
-		tunnel_close(t, CLOSE_BROKER_AWAY, "the broker is away, try again");
+		if (few)
+			tunnel_close(t, CLOSE_OVERLOADED, "out of file descriptors, try again later");
+		else
+			tunnel_close(t, CLOSE_BROKER_AWAY, "the broker is away, try again");
 	}
 	/* where the timer is refused, each tunnel ends at its time limit */
 	if (all->queue != NULL)

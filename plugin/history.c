@@ -8,6 +8,7 @@
 #include "common/topic.h"
 #include "compat.h"
 #include "counters.h"
+#include "history_trouble.h"
 #include "history_writer.h"
 #include "ids.h"
 #include "inflight.h"
@@ -347,7 +348,7 @@ bool history_forgotten(struct history_forgotten *out)
 
 bool history_look_for_room(const char *room)
 {
-	state.look = state.options ? history_writer_look(room) : 0;
+	state.look = state.options ? history_writer_room(room, NULL) : 0;
 	return !state.options || state.look > 0;
 }
 
@@ -363,7 +364,7 @@ bool history_rename_room(const char *room, const char *to)
 
 	if (!state.options)
 		return true;
-	n = history_writer_rename(room, to);
+	n = history_writer_room(room, to);
 	/* without any message there is no position, and nothing to wait for */
 	if (n > 0 && state.last_id[0] != '\0')
 		state.last = n;
@@ -399,10 +400,10 @@ void history_tick(void)
 	unsigned long n;
 	int i;
 
-	if (!state.options || !history_writer_troubled())
+	if (!state.options || !history_troubled())
 		return;
 	for (i = 0; i < HISTORY_TROUBLES; i++)
-		if (history_writer_trouble((enum history_trouble)i, &n, text)) {
+		if (history_trouble_take((enum history_trouble)i, &n, text)) {
 			/* the line counts one */
 			count_more(counter_of_cause(lines[i].cause), n > 0 ? n - 1 : 0);
 			log_limited(lines[i].cause, lines[i].level, "%s %s: %s", state.options->history_file,

@@ -11,7 +11,7 @@ struct texts {
 };
 
 /* Runs a statement with these texts as ?1, ?2; *value (may be NULL) is its number, 0 where it gives none. */
-static enum store_result run(struct history_store *s, const char *sql, const struct texts *texts, int count,
+static enum store_result ask(struct history_store *s, const char *sql, const struct texts *texts, int count,
                              sqlite3_int64 *value)
 {
 	sqlite3_stmt *statement = NULL;
@@ -33,7 +33,7 @@ static enum store_result run(struct history_store *s, const char *sql, const str
 static enum store_result find(struct history_store *s, const struct texts *name, bool *found)
 {
 	sqlite3_int64 n = 0;
-	enum store_result result = run(s, "SELECT count(*) FROM places WHERE kind=0 AND name=?1", name, 1, &n);
+	enum store_result result = ask(s, "SELECT count(*) FROM places WHERE kind=0 AND name=?1", name, 1, &n);
 
 	*found = n > 0;
 	return result;
@@ -59,11 +59,11 @@ enum store_result history_store_rename_room(struct history_store *s, uint64_t n,
 	if (result != STORE_OK)
 		return result;
 	if (!taken)
-		return run(s, "UPDATE places SET name=?2 WHERE kind=0 AND name=?1", names, 2, NULL);
-	result = run(s,
+		return ask(s, "UPDATE places SET name=?2 WHERE kind=0 AND name=?1", names, 2, NULL);
+	result = ask(s,
 	             "UPDATE messages SET place=(SELECT place FROM places WHERE kind=0 AND name=?2) "
 	             "WHERE place=(SELECT place FROM places WHERE kind=0 AND name=?1)",
 	             names, 2, NULL);
-	return result == STORE_OK ? run(s, "DELETE FROM places WHERE kind=0 AND name=?1", names, 1, NULL)
+	return result == STORE_OK ? ask(s, "DELETE FROM places WHERE kind=0 AND name=?1", names, 1, NULL)
 	                          : result;
 }

@@ -1,5 +1,6 @@
 /*
- * history_store.c - the history's database: what is written into it and removed from it.
+ * history_store.c - the history's database: what is written into it, forgotten in it and looked up for
+ * the broker. What is removed for its age or number: history_trim.c.
  */
 #include "history_store_inner.h"
 
@@ -41,12 +42,6 @@ const char *const history_store_texts[STATEMENTS] = {
     [REMOVE_USER] = "DELETE FROM users WHERE user=?1 AND NOT EXISTS(SELECT 1 FROM mailbox WHERE user=?1)",
 };
 
-/* The two people of a pair's place. */
-struct people {
-	const char *name[2];
-	size_t len[2];
-};
-
 /* Which kind of failure this is; and keeps its text. */
 enum store_result history_store_failed(struct history_store *s)
 {
@@ -69,45 +64,6 @@ enum store_result history_store_failed(struct history_store *s)
 	}
 }
 
-/* Runs a statement that gives no row, and makes it ready for the next time. */
-static enum store_result run(struct history_store *s, enum statement which)
-{
-	sqlite3_stmt *statement = s->statements[which];
-	enum store_result result = sqlite3_step(statement) == SQLITE_DONE ? STORE_OK : history_store_failed(s);
-
-	(void)sqlite3_reset(statement);
-	(void)sqlite3_clear_bindings(statement);
-	return result;
-}
-
-/* Runs a statement that gives one number or none: *found tells which. */
-static enum store_result look_up(struct history_store *s, enum statement which, sqlite3_int64 *value,
-                                 bool *found)
-{
-	sqlite3_stmt *statement = s->statements[which];
-	enum store_result result = STORE_OK;
-	int rc = sqlite3_step(statement);
-
-	*found = rc == SQLITE_ROW;
-	if (*found)
-		*value = sqlite3_column_int64(statement, 0);
-	else if (rc != SQLITE_DONE)
-		result = history_store_failed(s);
-	(void)sqlite3_reset(statement);
-	(void)sqlite3_clear_bindings(statement);
-	return result;
-}
-
-static bool number(struct history_store *s, enum statement which, int at, uint64_t value)
-{
-	return sqlite3_bind_int64(s->statements[which], at, (sqlite3_int64)value) == SQLITE_OK;
-}
-
-static bool text(struct history_store *s, enum statement which, int at, const char *value, size_t len)
-{
-	return sqlite3_bind_text(s->statements[which], at, value, (int)len, SQLITE_STATIC) == SQLITE_OK;
-}
-
 static enum store_result place_of(struct history_store *s, const struct history_message *m,
                                   sqlite3_int64 *place)
 {
@@ -126,12 +82,6 @@ static enum store_result place_of(struct history_store *s, const struct history_
 	return result;
 }
 
-static enum store_result find_user(struct history_store *s, const char *address, size_t len,
-                                   sqlite3_int64 *user, bool *found)
-{
-	return text(s, FIND_USER, 1, address, len) ? look_up(s, FIND_USER, user, found) : history_store_failed(s);
-}
-
 static enum store_result user_of(struct history_store *s, const char *address, size_t len,
                                  sqlite3_int64 *user)
 {
@@ -145,17 +95,6 @@ static enum store_result user_of(struct history_store *s, const char *address, s
 	result = run(s, ADD_USER);
 	*user = sqlite3_last_insert_rowid(s->db);
 	return result;
-}
-
-static bool people_of(const char *name, size_t len, struct people *out)
-{
-	size_t second = history_pair_second(name, len);
-
-	out->name[0] = name;
-	out->len[0] = second - 1;
-	out->name[1] = name + second;
-	out->len[1] = len - second;
-	return second > 0;
 }
 
 static enum store_result put_into_mailboxes(struct history_store *s, const struct history_message *m)
@@ -415,15 +354,6 @@ void history_store_rollback(struct history_store *s)
 		(void)sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
 }
 
-/* The first id of a millisecond, which no message has. */
-static void first_id(uint64_t ms, char out[ULID_LEN + 1])
-{
-	static const uint8_t zeros[ULID_RANDOM];
-	struct ulid_clock clock = {0};
-
-	(void)ulid_next(&clock, ms, zeros, out);
-}
-
 enum store_result history_store_recent(struct history_store *s, uint64_t since_ms,
                                        void (*each)(void *arg, const struct history_recent *recent),
                                        void *arg)
@@ -484,121 +414,6 @@ enum store_result history_store_unreleased(struct history_store *s, uint64_t sin
 	(void)sqlite3_reset(statement);
 	(void)sqlite3_clear_bindings(statement);
 	return result;
-}
-
-/* The n of what a statement finds, at most max, behind those that are in list already. */
-static enum store_result collect(struct history_store *s, enum statement which, uint64_t *list,
-                                 unsigned *count, unsigned max)
-{
-	sqlite3_stmt *statement = s->statements[which];
-	enum store_result result = STORE_OK;
-	int rc = SQLITE_DONE;
-
-	while (*count < max && (rc = sqlite3_step(statement)) == SQLITE_ROW)
-		list[(*count)++] = (uint64_t)sqlite3_column_int64(statement, 0);
-	if (*count < max && rc != SQLITE_DONE)
-		result = history_store_failed(s);
-	(void)sqlite3_reset(statement);
-	(void)sqlite3_clear_bindings(statement);
-	return result;
-}
-
-static enum store_result remove_mail(struct history_store *s, const struct people *people, uint64_t n)
-{
-	enum store_result result = STORE_OK;
-	sqlite3_int64 user = 0;
-	bool found = false;
-	int i;
-
-	for (i = 0; i < 2 && result == STORE_OK; i++) {
-		result = find_user(s, people->name[i], people->len[i], &user, &found);
-		if (result != STORE_OK || !found)
-			continue;
-		if (!number(s, REMOVE_MAIL, 1, (uint64_t)user) || !number(s, REMOVE_MAIL, 2, n) ||
-		    !number(s, REMOVE_USER, 1, (uint64_t)user))
-			return history_store_failed(s);
-		result = run(s, REMOVE_MAIL);
-		if (result == STORE_OK)
-			result = run(s, REMOVE_USER);
-	}
-	return result;
-}
-
-static enum store_result remove_message(struct history_store *s, uint64_t n)
-{
-	sqlite3_stmt *statement = s->statements[PLACE_OF];
-	enum store_result result = STORE_OK;
-	sqlite3_int64 place = 0;
-	struct people people;
-	const char *name;
-	int rc;
-
-	if (!number(s, PLACE_OF, 1, n))
-		return history_store_failed(s);
-	rc = sqlite3_step(statement);
-	if (rc == SQLITE_ROW) {
-		place = sqlite3_column_int64(statement, 2);
-		name = (const char *)sqlite3_column_text(statement, 1);
-		if (sqlite3_column_int(statement, 0) == HISTORY_PAIR && name &&
-		    people_of(name, (size_t)sqlite3_column_bytes(statement, 1), &people))
-			result = remove_mail(s, &people, n);
-	} else if (rc != SQLITE_DONE)
-		result = history_store_failed(s);
-	(void)sqlite3_reset(statement);
-	(void)sqlite3_clear_bindings(statement);
-	if (result != STORE_OK)
-		return result;
-	if (!number(s, REMOVE_MESSAGE, 1, n) || !number(s, REMOVE_PLACE, 1, (uint64_t)place))
-		return history_store_failed(s);
-	result = run(s, REMOVE_MESSAGE);
-	/* who writes to ever new rooms must not leave their names behind */
-	return result == STORE_OK ? run(s, REMOVE_PLACE) : result;
-}
-
-/* Which messages a step removes. What is there twice is removed once. */
-static enum store_result choose(struct history_store *s, uint64_t before_ms, uint64_t keep,
-                                uint64_t list[HISTORY_TRIM_ROWS], unsigned *count)
-{
-	uint64_t excess = s->messages > keep ? s->messages - keep : 0;
-	char before[ULID_LEN + 1];
-
-	*count = 0;
-	if (excess > 0) {
-		if (!number(s, OLDEST, 1, excess < HISTORY_TRIM_ROWS ? excess : HISTORY_TRIM_ROWS))
-			return history_store_failed(s);
-		return collect(s, OLDEST, list, count, HISTORY_TRIM_ROWS);
-	}
-	first_id(before_ms, before);
-	if (!text(s, OLD, 1, before, ULID_LEN) || !number(s, OLD, 2, HISTORY_TRIM_ROWS))
-		return history_store_failed(s);
-	return collect(s, OLD, list, count, HISTORY_TRIM_ROWS);
-}
-
-enum store_result history_store_trim(struct history_store *s, uint64_t before_ms, uint64_t keep,
-                                     unsigned *removed)
-{
-	uint64_t list[HISTORY_TRIM_ROWS];
-	enum store_result result;
-	unsigned count, i;
-
-	*removed = 0;
-	result = choose(s, before_ms, keep, list, &count);
-	if (result != STORE_OK || count == 0)
-		return result;
-	result = history_store_begin(s);
-	for (i = 0; i < count && result == STORE_OK; i++)
-		result = remove_message(s, list[i]);
-	if (result == STORE_OK)
-		result = number(s, REMOVE_SETTLED, 1, list[0]) ? run(s, REMOVE_SETTLED) : history_store_failed(s);
-	if (result == STORE_OK)
-		result = history_store_commit(s);
-	if (result != STORE_OK) {
-		history_store_rollback(s);
-		return result;
-	}
-	s->messages -= count < s->messages ? count : s->messages;
-	*removed = count;
-	return STORE_OK;
 }
 
 const char *history_store_error(const struct history_store *s)

@@ -1,5 +1,6 @@
 /*
- * history_store.h - the history's database: one SQLite file, written here and nowhere else.
+ * history_store.h - the history's database: one SQLite file, written here, shortened by history_trim.h, and
+ * by nobody else.
  *
  * A struct history_store belongs to one thread at a time. Nothing here calls the broker or logs; every call
  * may wait for the disk, and up to busy_ms for somebody else who holds the database. Who made a transaction
@@ -19,7 +20,6 @@
 #include <stdint.h>
 
 #define HISTORY_WHY_MAX 256
-#define HISTORY_TRIM_ROWS 500 /* that one step may remove */
 
 enum store_result {
 	STORE_OK,
@@ -129,11 +129,6 @@ void history_store_wipe_log(struct history_store *store);
 
 enum store_result history_store_commit(struct history_store *store);
 void history_store_rollback(struct history_store *store);
-
-/* One step of removing what is older than before_ms (since 1970, by its id), and of the oldest what there is
- * more of than keep: a transaction of its own, at most HISTORY_TRIM_ROWS messages, *removed of them now. */
-enum store_result history_store_trim(struct history_store *store, uint64_t before_ms, uint64_t keep,
-                                     unsigned *removed);
 
 /* False when the path leads to another file by now, or to none. */
 bool history_store_in_place(const struct history_store *store);

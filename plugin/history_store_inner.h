@@ -1,5 +1,6 @@
 /*
- * history_store_inner.h - what history_store.c and history_file.c share, and nobody else sees.
+ * history_store_inner.h - what history_store.c, history_trim.c and history_file.c share, and nobody else
+ * sees.
  */
 #ifndef CHAT_HISTORY_STORE_INNER_H
 #define CHAT_HISTORY_STORE_INNER_H
@@ -60,10 +61,81 @@ struct history_store {
 	char error[HISTORY_WHY_MAX];
 };
 
+/* The two people of a pair's place. */
+struct people {
+	const char *name[2];
+	size_t len[2];
+};
+
 /* The SQL of each statement. */
 extern const char *const history_store_texts[STATEMENTS];
 
 /* Which kind of failure the last call of SQLite's was; and keeps its text. */
 enum store_result history_store_failed(struct history_store *s);
+
+/* Runs a statement that gives no row, and makes it ready for the next time. */
+static inline enum store_result run(struct history_store *s, enum statement which)
+{
+	sqlite3_stmt *statement = s->statements[which];
+	enum store_result result = sqlite3_step(statement) == SQLITE_DONE ? STORE_OK : history_store_failed(s);
+
+	(void)sqlite3_reset(statement);
+	(void)sqlite3_clear_bindings(statement);
+	return result;
+}
+
+/* Runs a statement that gives one number or none: *found tells which. */
+static inline enum store_result look_up(struct history_store *s, enum statement which, sqlite3_int64 *value,
+                                        bool *found)
+{
+	sqlite3_stmt *statement = s->statements[which];
+	enum store_result result = STORE_OK;
+	int rc = sqlite3_step(statement);
+
+	*found = rc == SQLITE_ROW;
+	if (*found)
+		*value = sqlite3_column_int64(statement, 0);
+	else if (rc != SQLITE_DONE)
+		result = history_store_failed(s);
+	(void)sqlite3_reset(statement);
+	(void)sqlite3_clear_bindings(statement);
+	return result;
+}
+
+static inline bool number(struct history_store *s, enum statement which, int at, uint64_t value)
+{
+	return sqlite3_bind_int64(s->statements[which], at, (sqlite3_int64)value) == SQLITE_OK;
+}
+
+static inline bool text(struct history_store *s, enum statement which, int at, const char *value, size_t len)
+{
+	return sqlite3_bind_text(s->statements[which], at, value, (int)len, SQLITE_STATIC) == SQLITE_OK;
+}
+
+static inline enum store_result find_user(struct history_store *s, const char *address, size_t len,
+                                          sqlite3_int64 *user, bool *found)
+{
+	return text(s, FIND_USER, 1, address, len) ? look_up(s, FIND_USER, user, found) : history_store_failed(s);
+}
+
+static inline bool people_of(const char *name, size_t len, struct people *out)
+{
+	size_t second = history_pair_second(name, len);
+
+	out->name[0] = name;
+	out->len[0] = second - 1;
+	out->name[1] = name + second;
+	out->len[1] = len - second;
+	return second > 0;
+}
+
+/* The first id of a millisecond, which no message has. */
+static inline void first_id(uint64_t ms, char out[ULID_LEN + 1])
+{
+	static const uint8_t zeros[ULID_RANDOM];
+	struct ulid_clock clock = {0};
+
+	(void)ulid_next(&clock, ms, zeros, out);
+}
 
 #endif

@@ -4,6 +4,8 @@
 #include "history_writer.h"
 
 #include "clock.h"
+#include "history_trim.h"
+#include "history_trouble.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -17,8 +19,7 @@
 #define BATCH_ITEMS 2000              /* of one transaction */
 #define RETRY_MIN_MS 10
 #define RETRY_MAX_MS 1000
-#define RETRY_STOP_MS 50      /* while stopping */
-#define BUSY_PATIENCE_MS 1000 /* that somebody else may hold the database before it is worth a line */
+#define RETRY_STOP_MS 50 /* while stopping */
 #define AGE_CHECK_MS 10000
 
 enum task { INSERT, RENUMBER, FORGET, SETTLE, LOOK, RENAME };
@@ -38,21 +39,14 @@ struct list {
 	struct history_item *first, *last;
 };
 
-struct trouble {
-	unsigned long count;
-	char text[HISTORY_WHY_MAX];
-};
-
 /* The main thread's and the writer's. */
 static struct {
-	pthread_mutex_t mutex; /* of queue, stopping, stop_by_ms and troubles; held for a few instructions */
+	pthread_mutex_t mutex; /* of queue, forgotten, stopping and stop_by_ms; held for a few instructions */
 	pthread_cond_t wake;
 	struct list queue;
 	struct list forgotten; /* items whose results have not been fetched */
 	bool stopping;
 	uint64_t stop_by_ms;
-	struct trouble troubles[HISTORY_TROUBLES];
-	atomic_uint troubled; /* a bit for each of them */
 	atomic_size_t bytes;
 	atomic_uint_fast64_t committed;
 	atomic_uint_fast64_t looked; /* twice the number of the last question of LOOK, and 1: it has messages */
@@ -72,10 +66,8 @@ static struct {
 	struct history_store *store; /* NULL while the file cannot be opened */
 	struct list taken;
 	uint64_t begun_ms;
-	uint64_t failing_since_ms; /* 0: not */
-	bool complained;
-	unsigned retry_ms;
-	uint64_t aged_ms; /* when what is too old was last looked for */
+	unsigned retry_ms; /* 0: the last transaction was committed */
+	uint64_t aged_ms;  /* when what is too old was last looked for */
 	bool more_to_trim;
 	unsigned long lost;
 } writer;
@@ -225,8 +217,7 @@ bool history_writer_forgotten(struct history_forgotten *out)
 	return true;
 }
 
-/* A task about rooms; to NULL: about one. */
-static uint64_t put_rooms(enum task task, const char *room, const char *to)
+uint64_t history_writer_room(const char *room, const char *to)
 {
 	size_t len = strlen(room), to_len = to ? strlen(to) : 0;
 	struct history_item *item = calloc(1, sizeof(*item) + len + to_len);
@@ -234,7 +225,7 @@ static uint64_t put_rooms(enum task task, const char *room, const char *to)
 	if (!item)
 		return 0;
 	item->size = sizeof(*item) + len + to_len;
-	item->task = task;
+	item->task = to ? RENAME : LOOK;
 	item->message.place = memcpy(item->text, room, len);
 	item->message.place_len = len;
 	if (to)
@@ -244,22 +235,12 @@ static uint64_t put_rooms(enum task task, const char *room, const char *to)
 	return put(item);
 }
 
-uint64_t history_writer_look(const char *room)
-{
-	return put_rooms(LOOK, room, NULL);
-}
-
 bool history_writer_looked(uint64_t question, bool *found)
 {
 	uint64_t looked = atomic_load(&shared.looked);
 
 	*found = looked & 1;
 	return looked / 2 == question;
-}
-
-uint64_t history_writer_rename(const char *room, const char *to)
-{
-	return put_rooms(RENAME, room, to);
 }
 
 uint64_t history_writer_committed(void)
@@ -280,34 +261,7 @@ void history_writer_flushes(uint64_t cells[HISTOGRAM_CELLS_MAX])
 		cells[i] = atomic_load_explicit(&shared.flushes[i], memory_order_relaxed);
 }
 
-bool history_writer_troubled(void)
-{
-	return atomic_load_explicit(&shared.troubled, memory_order_relaxed) != 0;
-}
-
-bool history_writer_trouble(enum history_trouble which, unsigned long *count, char text[HISTORY_WHY_MAX])
-{
-	(void)pthread_mutex_lock(&shared.mutex);
-	(void)atomic_fetch_and(&shared.troubled, ~(1u << which));
-	*count = shared.troubles[which].count;
-	shared.troubles[which].count = 0;
-	memcpy(text, shared.troubles[which].text, HISTORY_WHY_MAX);
-	(void)pthread_mutex_unlock(&shared.mutex);
-	return *count > 0;
-}
-
 /* --- the writer's thread --- */
-
-static void report(enum history_trouble which, const char *text)
-{
-	struct trouble *trouble = &shared.troubles[which];
-
-	(void)pthread_mutex_lock(&shared.mutex);
-	trouble->count++;
-	(void)snprintf(trouble->text, sizeof(trouble->text), "%s", text);
-	(void)atomic_fetch_or(&shared.troubled, 1u << which);
-	(void)pthread_mutex_unlock(&shared.mutex);
-}
 
 /* Waits for the condition until then at most; the mutex is held. */
 static void wait_until(uint64_t then_ms)
@@ -320,7 +274,7 @@ static void wait_until(uint64_t then_ms)
 /* When there is something to do next, as far as the writer knows. */
 static uint64_t next_turn(void)
 {
-	if (writer.failing_since_ms != 0)
+	if (writer.retry_ms != 0)
 		return writer.begun_ms + writer.retry_ms;
 	if (shared.queue.first || writer.taken.first || writer.more_to_trim)
 		return writer.begun_ms + GAP_MS;
@@ -358,31 +312,17 @@ static bool wait_for_work(uint64_t *by_ms)
 /* A transaction did not succeed. It will be tried again. */
 static void note_failure(enum store_result result, const char *why)
 {
-	uint64_t now = clock_monotonic_ms();
-
-	if (writer.failing_since_ms == 0) {
-		writer.failing_since_ms = now;
+	if (writer.retry_ms == 0)
 		writer.retry_ms = RETRY_MIN_MS;
-	} else
+	else
 		writer.retry_ms = writer.retry_ms * 2 < RETRY_MAX_MS ? writer.retry_ms * 2 : RETRY_MAX_MS;
-	if (result == STORE_BUSY && now - writer.failing_since_ms < BUSY_PATIENCE_MS)
-		return;
-	writer.complained = true;
-	report(HISTORY_TROUBLE_WRITE, why);
+	history_trouble_failed(result, why);
 }
 
 static void note_success(void)
 {
-	char text[64];
-
-	if (writer.complained) {
-		(void)snprintf(text, sizeof(text), "after %llu s",
-		               (unsigned long long)(clock_monotonic_ms() - writer.failing_since_ms + 999) / 1000);
-		report(HISTORY_TROUBLE_OVER, text);
-	}
-	writer.complained = false;
-	writer.failing_since_ms = 0;
 	writer.retry_ms = 0;
+	history_trouble_written();
 }
 
 /* Sees to it that what is written is written into the file that the path leads to. */
@@ -394,7 +334,8 @@ static bool have_store(void)
 	if (writer.store && history_store_in_place(writer.store))
 		return true;
 	if (writer.store) {
-		report(HISTORY_TROUBLE_MISSING, "it was removed or replaced; what was in it is not known any more");
+		history_trouble_report(HISTORY_TROUBLE_MISSING,
+		                       "it was removed or replaced; what was in it is not known any more");
 		history_store_close(writer.store);
 	}
 	writer.store = history_store_open(&writer.config.store, why);
@@ -412,21 +353,11 @@ static bool have_store(void)
 	return false;
 }
 
-static enum store_result look(const struct history_message *m)
-{
-	enum store_result result;
-	bool found;
-
-	result = history_store_find_room(writer.store, m->place, m->place_len, &found);
-	if (result == STORE_OK)
-		atomic_store(&shared.looked, m->n * 2 + found);
-	return result;
-}
-
 static enum store_result write_item(const struct history_item *item, unsigned long *left_out)
 {
 	char text[HISTORY_WHY_MAX];
 	enum store_result result = STORE_OK;
+	bool found = false;
 
 	switch (item->task) {
 	case INSERT:
@@ -441,7 +372,10 @@ static enum store_result write_item(const struct history_item *item, unsigned lo
 	case SETTLE:
 		return history_store_settle(writer.store, item->message.n + 1, item->upto);
 	case LOOK:
-		return look(&item->message);
+		result = history_store_find_room(writer.store, item->message.place, item->message.place_len, &found);
+		if (result == STORE_OK)
+			atomic_store(&shared.looked, item->message.n * 2 + found);
+		return result;
 	case RENAME:
 		return history_store_rename_room(writer.store, item->message.n, item->message.place,
 		                                 item->message.place_len, item->message.ref, item->message.ref_len);
@@ -454,7 +388,7 @@ static enum store_result write_item(const struct history_item *item, unsigned lo
 	               : item->task == FORGET ? "the deletion of message"
 	                                      : "the place of message",
 	               ULID_LEN, item->message.id, history_store_error(writer.store));
-	report(HISTORY_TROUBLE_ROW, text);
+	history_trouble_report(HISTORY_TROUBLE_ROW, text);
 	return STORE_OK;
 }
 
@@ -555,7 +489,7 @@ static void trim(void)
 	if (history_store_trim(writer.store,
 	                       by_age && real > writer.config.keep_ms ? real - writer.config.keep_ms : 0,
 	                       writer.config.keep_messages, &removed) != STORE_OK)
-		report(HISTORY_TROUBLE_TRIM, history_store_error(writer.store));
+		history_trouble_report(HISTORY_TROUBLE_TRIM, history_store_error(writer.store));
 	writer.more_to_trim = removed == HISTORY_TRIM_ROWS;
 }
 
@@ -643,8 +577,7 @@ bool history_writer_start(const struct history_writer_config *config, struct his
 	state.last = history_store_newest(store, id);
 	state.queue_bytes = config->queue_bytes;
 	shared.stopping = false;
-	memset(shared.troubles, 0, sizeof(shared.troubles));
-	atomic_store(&shared.troubled, 0);
+	history_trouble_clear();
 	atomic_store(&shared.bytes, 0);
 	atomic_store(&shared.committed, state.last);
 	if (start_thread() == 0)

@@ -3,7 +3,7 @@
  *
  * All calls are the main thread's and none waits for the disk, but for history_writer_stop. The thread calls
  * neither the broker nor its allocator and never logs: what goes wrong there is fetched with
- * history_writer_trouble.
+ * history_trouble_take (history_trouble.h).
  *
  * What is in the queue is written in the order of history_writer_put, in transactions: the first message
  * after a pause at once, then what has come meanwhile every half HISTORY_FLUSH_MS, so that with a disk that
@@ -32,16 +32,6 @@ struct history_writer_config {
 	size_t queue_bytes;                /* not yet written, in memory */
 	uint64_t keep_messages;
 	uint64_t keep_ms;
-};
-
-/* What the thread has to say; each with a line of text. */
-enum history_trouble {
-	HISTORY_TROUBLE_WRITE,   /* messages cannot be written at present */
-	HISTORY_TROUBLE_OVER,    /* now they can */
-	HISTORY_TROUBLE_ROW,     /* a message was left out */
-	HISTORY_TROUBLE_MISSING, /* the file is gone, or another */
-	HISTORY_TROUBLE_TRIM,    /* what is too old cannot be removed */
-	HISTORY_TROUBLES
 };
 
 /* Starts the thread. store: from history_store_open with the same config, becomes the thread's. False when
@@ -74,16 +64,14 @@ bool history_writer_settle(uint64_t upto);
  * out of memory. What has become of it tells history_writer_forgotten. */
 bool history_writer_forget(const char *id);
 
-/* Looks whether this room has messages, of those that are queued, too. Returns the question's number, 0 when
- * out of memory. One at a time: the answer to an earlier one may be lost. */
-uint64_t history_writer_look(const char *room);
+/* With `to`: gives the messages of one room to another, behind everything queued, and counts as a message
+ * with the number that is returned. With NULL: looks whether the room has any, of those that are queued, too;
+ * one question at a time, for the answer to an earlier one may be lost. Returns the number, 0 when out of
+ * memory. Never refused for the queue's bound. */
+uint64_t history_writer_room(const char *room, const char *to);
 
-/* False: it has not been looked for yet. */
+/* Of the question with that number. False: it has not been looked for yet. */
 bool history_writer_looked(uint64_t question, bool *found);
-
-/* Gives the messages of one room to another, behind everything queued. Returns the next number, which counts
- * as that of a message; 0 when out of memory. Never refused for the queue's bound. */
-uint64_t history_writer_rename(const char *room, const char *to);
 
 /* The next result, in the order of the questions: it has been committed. False when there is none (yet). */
 bool history_writer_forgotten(struct history_forgotten *out);
@@ -97,12 +85,5 @@ size_t history_writer_bytes(void);
 /* The cells of histogram_flush: how long the transactions took that were committed, since the process began.
  */
 void history_writer_flushes(uint64_t cells[HISTOGRAM_CELLS_MAX]);
-
-/* True when there is any trouble to fetch; costs a look at one variable. */
-bool history_writer_troubled(void);
-
-/* True when there is some of this kind since the last call; text says what the last one was and *count how
- * many. */
-bool history_writer_trouble(enum history_trouble which, unsigned long *count, char text[HISTORY_WHY_MAX]);
 
 #endif

@@ -325,7 +325,10 @@ static bool start_parts(const struct host *host, const struct broker_config *con
 {
 	const struct options *o = live_options();
 
-	table_key_draw();
+	if (!table_key_draw()) {
+		log_line(MOSQ_LOG_ERR, "no random bytes: %s", strerror(errno));
+		return false;
+	}
 	peers_start(o);
 	properties_start(host->frees_replaced);
 	relay_start(o);

@@ -31,10 +31,10 @@ struct table {
 	struct table_entry *oldest; /* NULL when empty */
 };
 
-/* Draws the key of the hash; before the first table is used. */
-void table_key_draw(void);
+/* Draws the key of the hash; before the first table is used. False: the kernel gives no random bytes. */
+bool table_key_draw(void);
 
-/* SipHash-1-3 under that key, folded to 32 bits. */
+/* 32 bits of SipHash-1-3 (common/siphash.h) under that key. */
 uint32_t table_hash(const void *key, size_t len);
 
 /* The element with these len bytes as its key, or NULL. */

@@ -2,24 +2,35 @@
  * messages.c - the plugin's MESSAGE event, with a broker of one page: publishes of several clients in a row,
  * in which now and then memory is short or the broker refuses.
  *
- * An input is a list of publishes: who, topic, QoS and retain, when memory runs out, length of the payload
- * (two bytes), payload.
+ * An input is a byte that says what kind of node this is and a list of publishes: who, topic, QoS and retain,
+ * when memory runs out, length of the payload (two bytes), payload. With another node (bit 2 of the first
+ * byte) the last client is the link to it, and time passes at the end.
  */
 #include "plugin/messages.h"
 
 #include "common/json.h"
 #include "common/utf8.h"
 #include "plugin/acks.h"
+#include "plugin/audit.h"
 #include "plugin/clients.h"
+#include "plugin/clock.h"
 #include "plugin/compat.h"
+#include "plugin/deletions.h"
+#include "plugin/events.h"
 #include "plugin/inflight.h"
+#include "plugin/kicks.h"
+#include "plugin/moderation.h"
 #include "plugin/moderators.h"
+#include "plugin/nodes.h"
 #include "plugin/notices.h"
 #include "plugin/options.h"
+#include "plugin/peers.h"
 #include "plugin/presence.h"
 #include "plugin/properties.h"
 #include "plugin/refs.h"
+#include "plugin/relay.h"
 #include "plugin/rooms.h"
+#include "plugin/seen.h"
 #include "plugin/sync.h"
 #include "plugin/table.h"
 #include "plugin/typing.h"
@@ -29,7 +40,8 @@
 
 #include <stdarg.h>
 
-#define CLIENTS 5
+#define CLIENTS 6
+#define LINK (CLIENTS - 1)
 #define PUBLISHES_MAX 32
 
 struct mosquitto {
@@ -45,6 +57,7 @@ static struct mosquitto handles[CLIENTS] = {
     {"carol@x.org", "ws-c", "127.0.0.1", true},
     {"no address", "n", "127.0.0.1", false},
     {"dan@x.org", "d", NULL, false},
+    {"link", "node", "127.0.0.1", false},
 };
 
 static const char *const topics[] = {
@@ -64,10 +77,11 @@ static const char *const topics[] = {
     "other/topic",
     "chatter/rooms/general/send",
     "chat/rooms/general/send/send",
+    "chat/nodes/other",
 };
 
 static struct options options;
-static struct mosquitto *author;
+static struct mosquitto *author; /* NULL: time passes */
 
 /* ---- the broker ------------------------------------------------------------------------------- */
 
@@ -201,8 +215,8 @@ int mosquitto_broker_publish(const char *clientid, const char *topic, int payloa
 {
 	struct topic t = topic_parse("chat", 4, topic, strlen(topic));
 	struct identity who;
-	MUST(clientid == NULL && !retain && qos >= 0 && qos <= 1 && payloadlen > 0 &&
-	     strpbrk(topic, "+#") == NULL);
+	MUST(clientid == NULL && qos >= 0 && qos <= 1 && payloadlen > 0 && strpbrk(topic, "+#") == NULL);
+	MUST(!retain || t.kind == TOPIC_NODE);
 	switch (t.kind) {
 	case TOPIC_INBOX:
 	case TOPIC_USER_TYPING:
@@ -213,12 +227,26 @@ int mosquitto_broker_publish(const char *clientid, const char *topic, int payloa
 		MUST(room_name_valid(t.name, t.name_len));
 		check_object(payload, (size_t)payloadlen);
 		break;
+	case TOPIC_NODE: /* what a node says of itself */
+		MUST(peers_any() && topic_level_equals(t.name, t.name_len, options.node, strlen(options.node)));
+		break;
+	case TOPIC_EVENTS:
+	case TOPIC_ROOM_EVENTS: /* what moderators at the other node have ordered */
+		MUST(author == &handles[LINK]);
+		check_object(payload, (size_t)payloadlen);
+		break;
 	case TOPIC_BRIDGE: /* a session's notices */
+		if (author == NULL) {
+			/* who must leave is told by its bridge */
+			MUST(payloadlen > 6 && memcmp(payload, "close ", 6) == 0);
+			break;
+		}
 		MUST(topic_level_equals(t.name, t.name_len, author->id, strlen(author->id)));
 		if (memcmp(payload, "position ", 9) != 0)
 			check_object(payload, (size_t)payloadlen);
 		break;
 	case TOPIC_NOTICES:
+		MUST(author != NULL);
 		MUST(topic_level_equals(t.name, t.name_len, author->user_name, strlen(author->user_name)));
 		MUST(topic_level_equals(t.client, t.client_len, author->id, strlen(author->id)));
 		if (memcmp(payload, "position ", 9) != 0)
@@ -256,6 +284,13 @@ static void check_accepted(const struct mosquitto_evt_message *ed, const char *t
 		MUST(strcmp(ed->topic, topic) == 0 && ed->payload == payload);
 		return;
 	}
+	if (author == &handles[LINK] && peers_any()) {
+		/* as it came, or it ends where nobody reads */
+		MUST((strcmp(ed->topic, topic) == 0 && ed->payload == payload) ||
+		     (strcmp(ed->topic, "chat") == 0 && ed->payloadlen == 0));
+		MUST(before.kind == TOPIC_NODE || !ed->retain);
+		return;
+	}
 	MUST(!ed->retain);
 	if (ed->payloadlen == 0) {
 		MUST(strcmp(ed->topic, topic) == 0); /* it ends here */
@@ -288,6 +323,7 @@ static void publish(struct fuzz_input *in, bool frees_replaced)
 		n = n < in->left ? n : in->left;
 	}
 	author = &handles[who % CLIENTS];
+	size_t before = blocks; /* of what waits to be said to other nodes */
 	memset(&ed, 0, sizeof ed);
 	ed.client = author;
 	ed.topic = own(topic, strlen(topic));
@@ -319,7 +355,7 @@ static void publish(struct fuzz_input *in, bool frees_replaced)
 	mosquitto_free(ed.topic);
 	mosquitto_free(ed.payload);
 	mosquitto_property_free_all(&ed.properties);
-	MUST(blocks == 0);
+	MUST(blocks == before);
 }
 
 /* ---- the target ----------------------------------------------------------------------------------- */
@@ -327,9 +363,8 @@ static void publish(struct fuzz_input *in, bool frees_replaced)
 static void start(uint8_t how)
 {
 	static bool drawn;
-	if (!drawn)
-		table_key_draw();
-	drawn = true;
+	drawn = drawn || table_key_draw();
+	MUST(drawn);
 	memset(&options, 0, sizeof options);
 	memcpy(options.topic_root, "chat", sizeof "chat");
 	options.topic_root_len = 4;
@@ -338,6 +373,15 @@ static void start(uint8_t how)
 	options.max_message_chars = 4000;
 	options.unknown_fields_drop = (how & 1) != 0;
 	options.bridge_off = true;
+	if ((how & 4) != 0) {
+		memcpy(options.node, "here", sizeof "here");
+		memcpy(options.peers[0], "link", sizeof "link");
+		options.peer_count = 1;
+	}
+	peers_start(&options);
+	relay_start(&options);
+	nodes_start(&options);
+	events_start(&options);
 	presence_start(&options);
 	users_limit((struct value_rate){0, 0});
 	notices_start(&options);
@@ -355,6 +399,15 @@ static void start(uint8_t how)
 	}
 }
 
+static void pass_time(void)
+{
+	uint64_t now = clock_monotonic_ms() + NODE_SILENT_MS;
+	author = NULL;
+	kicks_tick(now);
+	deletions_tick();
+	nodes_tick(now);
+}
+
 static void stop(void)
 {
 	messages_stop();
@@ -362,7 +415,17 @@ static void stop(void)
 	acks_stop();
 	notices_stop();
 	clients_stop();
+	nodes_stop();
 	users_stop();
+	moderators_stop();
+	moderation_stop();
+	audit_stop();
+	kicks_stop();
+	deletions_stop();
+	events_stop();
+	seen_stop();
+	relay_stop();
+	peers_stop();
 	presence_stop();
 	refs_stop();
 	rooms_stop();
@@ -377,6 +440,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	start(how);
 	for (unsigned i = 0; i < PUBLISHES_MAX && in.left > 0; i++)
 		publish(&in, (how & 2) != 0);
+	if (peers_any())
+		pass_time();
 	stop();
 	MUST(blocks == 0);
 	return 0;

@@ -1,4 +1,5 @@
-"""docs/dependencies.md names every package that the scripts install and every library that the programs are linked with."""
+"""docs/dependencies.md names every package that the scripts install and every library that the programs are linked with; and
+hash tables come from one of them in one way."""
 
 import json
 import os
@@ -57,3 +58,17 @@ def test_every_library_is_in_the_list():
     renamed = {"crypto": "ssl"}
     there = {re.match(r"lib([a-z]+)", name).group(1) for name in sections()["At run time"] if name.startswith("lib")}
     assert {renamed.get(name, name) for name in needed} <= there, needed
+
+
+def test_every_hash_table_is_keyed():
+    """Under uthash's own hash whoever chooses addresses or rooms chooses who meets in a bucket."""
+    includes = []
+    for part in ("bridge", "common", "plugin", "ctrl"):
+        for name in sorted(os.listdir(os.path.join(REPO, part))):
+            if name.endswith((".c", ".h")):
+                with open(os.path.join(REPO, part, name)) as f:
+                    text = f.read()
+                if "<uthash.h>" in text:
+                    assert re.search(r"#define HASH_FUNCTION\(.*\n#include <uthash.h>", text), name
+                    includes.append(part + "/" + name)
+    assert includes == ["bridge/keyed_hash.h", "plugin/table.h"]

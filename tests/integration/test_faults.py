@@ -15,6 +15,7 @@ import pytest
 from harness import valgrind as memcheck
 from harness.broker import running, stat_fields
 from harness.dialogue import ANY, FACTOR, MARKER, Closed, wait_for
+from harness.tunnel import Tunnel
 from harness.websocket import HttpAnswer, read_answer
 
 A, B, C = "alice@example.com", "bob@example.com", "carol@example.com"
@@ -316,7 +317,7 @@ def test_bridge_out_of_descriptors(chat, extra):
     for session in waiting:
         # Let in, though perhaps there was no descriptor for its own connection.
         event = session.next()
-        assert event.get("type") == "ready" if not isinstance(event, Closed) else event.code in (4003, 1013), event
+        assert event.get("type") == "ready" if not isinstance(event, Closed) else event.code == 1013, event
     alice.send({"message": "still here"})
     bob.expect_message("still here", A)
     alice.send({"message": "psst", "to": B})
@@ -330,6 +331,50 @@ def test_bridge_out_of_descriptors(chat, extra):
     carol = wait_for(lambda: _try_session(chat), "a session after the shortage")
     alice.send({"message": "welcome"})
     carol.expect_message("welcome", A)
+
+
+def _descriptors(pid):
+    return {int(n) for n in os.listdir("/proc/%d/fd" % pid)}
+
+
+@memcheck.OWN_DESCRIPTORS
+@pytest.mark.parametrize("who", ["session", "device", "tunnel"])
+def test_no_descriptor_for_the_way_to_the_broker(chat, who):
+    """Let in, and while the broker keeps them waiting the last descriptor goes: try again later. Nobody is told that the
+    broker is away, or a device that another one has replaced it."""
+    chat.allow("chat-bridge")
+    alice = chat.ws(A)
+    [pid] = chat.bridge_pids()
+    before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    there = len(_descriptors(pid))
+    os.kill(chat.pid, signal.SIGSTOP)
+    try:
+        if who == "tunnel":
+            # The broker's socket has room for eleven; who comes later asks again and again.
+            first = [Tunnel(chat) for _ in range(11)]
+            last, line = Tunnel(chat), "a tunnel has no connection to the broker at .*"
+        else:
+            # Eight connect at the same time; who comes later has its turn after them.
+            first = [chat.raw_ws("u%d@example.com" % n, events="typing") for n in range(8)]
+            last = chat.raw_ws(B, **({"device": "phone"} if who == "device" else {}))
+            line = "a session has no connection to the broker"
+        wait_for(lambda: len(_descriptors(pid)) == there + 2 * len(first) + 1, "all but one on their way to the broker")
+        used = _descriptors(pid)
+        none_left = min(set(range(len(used) + 1)) - used)
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (none_left, before[1]))
+        if who == "tunnel":
+            last.expect_close(1013)
+    finally:
+        os.kill(chat.pid, signal.SIGCONT)
+    if who != "tunnel":
+        last.expect_close(1013, "out of file descriptors, try again later")
+        for session in first:
+            assert session.next()["type"] == "ready"
+    chat.wait_log(line + ": Too many open files .raise LimitNOFILE.")
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
+    bob = chat.ws(B, device="phone")
+    alice.send({"message": "welcome"})
+    bob.expect_message("welcome", A)
 
 
 def _try_session(chat):

@@ -6,7 +6,7 @@ import threading
 from harness.dialogue import TIMEOUT
 from harness.history import Pour
 
-STEADY, BOTH, RESTLESS, MESSAGES = 300, 20, 6, 60
+STEADY, BOTH, RESTLESS, LEAVERS, MESSAGES = 300, 20, 6, 30, 60
 ROOMS = ("general", "side")
 
 
@@ -65,7 +65,12 @@ def in_order(found, sender, room, count):
 
 def test_everybody_gets_everything_once(brokers):
     chat = brokers(options={"rate_messages": "off", "rate_connects": "off"})
-    steady = [chat.ws("steady%d@example.com" % n, ["general"]) for n in range(STEADY)]
+    # Those who will go sit between those who stay: each one's place is taken by the last to have come.
+    leavers, steady = [], []
+    for n in range(STEADY):
+        if n % (STEADY // LEAVERS) == 0:
+            leavers.append(chat.ws("leaver%d@example.com" % n, ["general"]))
+        steady.append(chat.ws("steady%d@example.com" % n, ["general"]))
     both = [chat.ws("both%d@example.com" % n, ROOMS) for n in range(BOTH)]
     # A session that does not hear itself, in the middle of all.
     talker = chat.ws("talker@example.com", ["general"])
@@ -77,6 +82,8 @@ def test_everybody_gets_everything_once(brokers):
         talker.send({"message": str(n), "room": "general", "ref": str(n)})
         while (frame := talker.next()).get("ref") != str(n):
             overheard.append(told(frame))
+        if n % (MESSAGES // LEAVERS) == 0:
+            leavers.pop().close()
     for pour in pours:
         pour.at_least(MESSAGES)
         assert pour.stop() == MESSAGES

@@ -47,7 +47,7 @@ static int set_up(void **state)
 {
 	(void)state;
 	memset(&broker, 0, sizeof(broker));
-	table_key_draw();
+	assert_true(table_key_draw());
 	farewells_start(&options);
 	return 0;
 }

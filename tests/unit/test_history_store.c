@@ -2,6 +2,7 @@
  * The history's database: what is in it after what, and what is refused.
  */
 #include "plugin/history_store.h"
+#include "plugin/history_trim.h"
 
 #include "tests/unit/history_case.h"
 

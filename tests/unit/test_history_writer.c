@@ -3,6 +3,7 @@
  *
  * Also run under ThreadSanitizer (cmake -DSANITIZE_THREAD=ON).
  */
+#include "plugin/history_trouble.h"
 #include "plugin/history_writer.h"
 
 #include "tests/unit/history_case.h"
@@ -76,7 +77,7 @@ static void wait_trouble(enum history_trouble which, const char *says)
 	bool there = false;
 
 	for (int i = 0; i < PATIENCE_MS && !there; i++) {
-		there = history_writer_troubled() && history_writer_trouble(which, &count, text);
+		there = history_troubled() && history_trouble_take(which, &count, text);
 		pause_ms(1);
 	}
 	assert_true(there && count > 0);
@@ -86,7 +87,7 @@ static void wait_trouble(enum history_trouble which, const char *says)
 
 static void no_trouble(void)
 {
-	assert_false(history_writer_troubled());
+	assert_false(history_troubled());
 }
 
 static void everything_in_order(void **state)

@@ -148,7 +148,7 @@ static void start(uint32_t grace_ms, bool bridge_off)
 	options.topic_root_len = strlen("chat");
 	options.presence_grace_ms = grace_ms;
 	options.bridge_off = bridge_off;
-	table_key_draw();
+	assert_true(table_key_draw());
 	now = START_MS;
 	presence_start(&options);
 	now += 700;

@@ -67,7 +67,7 @@ void mosquitto_log_printf(int level, const char *format, ...)
 static int set_up(void **state)
 {
 	(void)state;
-	table_key_draw();
+	assert_true(table_key_draw());
 	users_limit((struct value_rate){.per_second = RATE, .burst = BURST});
 	came = left = 0;
 	held = 0;
