@@ -14,6 +14,7 @@
 #include "bridge/history_reader.h"
 #include "bridge/loop.h"
 #include "bridge/mqtt_link.h"
+#include "bridge/renamed_rooms.h"
 #include "bridge/reports.h"
 #include "bridge/rooms.h"
 #include "bridge/roster.h"
@@ -40,6 +41,7 @@ struct bridge {
 	struct sync_part orders;                   /* of session_orders.c */
 	struct sync_part announcements, deletions; /* of session_events.c */
 	struct closed_rooms closed;
+	struct renamed_rooms renamed;
 	struct drain drain;
 	struct sessions sessions;
 	struct tunnels tunnels;

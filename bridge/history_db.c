@@ -1,5 +1,6 @@
 /* history_db.c - see history_db.h */
 #include "bridge/history_db.h"
+#include "common/canonical_room.h"
 #include "common/json.h"
 
 #include <errno.h>
@@ -277,6 +278,28 @@ static bool check_trimmed(struct history_db *db, struct history_replay *r, uint6
 	return true;
 }
 
+/* A message whose room was renamed has the old name in it still. */
+struct said {
+	const void *at; /* what is given: the row's, or renamed */
+	size_t len;
+	char *renamed; /* from malloc; NULL: the row names the room as it is called now */
+};
+
+/* False when out of memory. */
+static bool say(const struct history_place *place, const void *body, size_t len, struct said *out)
+{
+	size_t room_len = strlen(place->name);
+	*out = (struct said){body, len, NULL};
+	if (place->kind != VIEW_ROOM || body == NULL || !canonical_room_differs(body, len, place->name, room_len))
+		return true;
+	out->renamed = malloc(len + room_len);
+	if (out->renamed == NULL)
+		return false;
+	out->len = canonical_room_put(body, len, place->name, room_len, out->renamed);
+	out->at = out->renamed;
+	return true;
+}
+
 /* Reads rows into r->frames until the page is full. */
 static bool read_frames(struct history_db *db, struct history_replay *r, uint64_t key)
 {
@@ -288,18 +311,21 @@ static bool read_frames(struct history_db *db, struct history_replay *r, uint64_
 		if ((uint64_t)sqlite3_column_int64(stmt, 0) == r->known)
 			continue;
 		const void *body = sqlite3_column_blob(stmt, 1);
-		size_t len = (size_t)sqlite3_column_bytes(stmt, 1);
-		if (body == NULL)
-			len = 0;
-		size_t need = frame_size(len);
-		if (r->frames == NULL) {
-			r->frames = chunk_new(need > r->page_bytes ? need : r->page_bytes);
-			if (r->frames == NULL) {
-				rc = SQLITE_NOMEM;
-				break;
-			}
+		struct said said;
+		if (!say(&r->place, body, body != NULL ? (size_t)sqlite3_column_bytes(stmt, 1) : 0, &said)) {
+			rc = SQLITE_NOMEM;
+			break;
 		}
-		if (!chunk_append_frame(r->frames, FRAME_TEXT, body, len)) {
+		size_t need = frame_size(said.len);
+		if (r->frames == NULL)
+			r->frames = chunk_new(need > r->page_bytes ? need : r->page_bytes);
+		bool fits = r->frames != NULL && chunk_append_frame(r->frames, FRAME_TEXT, said.at, said.len);
+		free(said.renamed);
+		if (r->frames == NULL) {
+			rc = SQLITE_NOMEM;
+			break;
+		}
+		if (!fits) {
 			r->more = true;
 			rc = SQLITE_DONE;
 			break;
@@ -394,8 +420,15 @@ static bool original_form(const char *pair, const char *body, size_t len, struct
 
 static bool take_row(const struct history_page *p, const char *body, size_t len, struct row *out)
 {
+	struct said said;
 	if (p->form == HISTORY_ORIGINAL)
 		return original_form(p->place.name, body, len, out);
+	if (!say(&p->place, body, len, &said))
+		return false;
+	if (said.renamed != NULL) {
+		*out = (struct row){said.renamed, said.len};
+		return true;
+	}
 	if ((out->text = malloc(len > 0 ? len : 1)) == NULL)
 		return false;
 	if (len > 0)

@@ -113,6 +113,7 @@ static void on_stop_timer(uv_timer_t *timer)
 	rooms_stop(&b->rooms);
 	rounds_stop(&b->rounds);
 	closed_rooms_stop(&b->closed);
+	renamed_rooms_stop(&b->renamed);
 	drain_stop(&b->drain);
 	history_reader_stop(&b->history);
 	mqtt_links_stop(&b->links);
@@ -232,6 +233,7 @@ static bool start(struct bridge *b)
 	session_orders_start(b);
 	session_events_start(b);
 	closed_rooms_start(&b->closed, b);
+	renamed_rooms_start(&b->renamed, b);
 	reports_start(&b->reports, b);
 	health_start(&b->health, b);
 	const struct sockaddr_un *broker = sandbox_address(b->settings.broker_socket);

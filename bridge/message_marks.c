@@ -51,6 +51,8 @@ struct message_marks message_marks_read(const struct mqtt_publish *p, unsigned b
 				(void)parse_decimal(property.value, &marks.order);
 		} else if (span_is(property.name, PROPERTY_LATE)) {
 			marks.order = ORDER_LATE;
+		} else if (span_is(property.name, PROPERTY_COPY)) {
+			marks.copy = property.value;
 		} else if (span_is(property.name, PROPERTY_ORIGIN)) {
 			/* "<bridge>.<session number>" */
 			const char *dot = memchr(property.value.at, '.', property.value.len);

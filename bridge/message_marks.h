@@ -17,7 +17,9 @@ struct message_marks {
 	uint64_t seq;     /* the message's number in its room; 0: it has none (QoS 2, direct messages) */
 	uint64_t order;   /* its place in history: a number, where ids do not tell it; ORDER_BY_ID, ORDER_LATE */
 	uint64_t sent_ms; /* since 1970, when it was accepted, as its id has it; 0: it has none */
-	uint64_t origin;  /* number of the author's session, where it is one of this bridge's; else 0 */
+	struct mqtt_span copy; /* on the topic of a room's old name: the room whose message it is a copy of,
+	                          borrowed from the publish; empty: it is none */
+	uint64_t origin;       /* number of the author's session, where it is one of this bridge's; else 0 */
 };
 
 struct message_marks message_marks_read(const struct mqtt_publish *p, unsigned bridge_index);

@@ -1,6 +1,7 @@
 /* rooms.c - see rooms.h */
 #include "bridge/rooms.h"
 #include "bridge/bridge.h"
+#include "bridge/copies.h"
 #include "bridge/counters.h"
 #include "common/json.h"
 
@@ -94,7 +95,7 @@ static void unsubscribe_room(struct rooms *r, struct room *room)
 		(void)send_subscription(r, room, TOPIC_ROOM_TYPING, false);
 		room->typing_subscription = ROOM_UNSUBSCRIBED;
 	}
-	if (room->subscription != ROOM_UNSUBSCRIBED && room->shared_members == 0) {
+	if (room->subscription != ROOM_UNSUBSCRIBED && room->shared_members == 0 && room->kept_until_ms == 0) {
 		(void)send_subscription(r, room, TOPIC_ROOM, false);
 		room->subscription = ROOM_UNSUBSCRIBED;
 	}
@@ -137,6 +138,25 @@ void rooms_leave(struct rooms *r, struct room *room, uint32_t index)
 				moved->rooms[i].index = index;
 	}
 	unsubscribe_room(r, room);
+	if (room->member_count == 0 && room->kept_until_ms == 0)
+		room_free(r, room);
+}
+
+void rooms_keep(struct rooms *r, struct room *room)
+{
+	room->kept_until_ms = r->bridge->loop.now_ms + ROOM_KEPT_MS;
+	/* should it get its name back, it counts anew */
+	room->have_seq = false;
+	room->first_seq = 0;
+}
+
+static void end_keeping(struct rooms *r, struct room *room)
+{
+	bool over = r->bridge->loop.now_ms >= room->kept_until_ms || room->subscription == ROOM_UNSUBSCRIBED;
+	if (room->kept_until_ms == 0 || !over)
+		return;
+	room->kept_until_ms = 0;
+	unsubscribe_room(r, room);
 	if (room->member_count == 0)
 		room_free(r, room);
 }
@@ -167,6 +187,11 @@ static void lose_room(struct rooms *r, struct room *room, uint64_t missing)
 			              "messages were lost, resume with since");
 }
 
+void rooms_lose_one(struct rooms *r, struct room *room)
+{
+	lose_room(r, room, 1);
+}
+
 /* False when members must not get what follows a gap. */
 static bool check_seq(struct rooms *r, struct room *room, uint64_t seq)
 {
@@ -187,8 +212,12 @@ static bool check_seq(struct rooms *r, struct room *room, uint64_t seq)
 static void deliver(struct rooms *r, struct room *room, const struct mqtt_publish *p)
 {
 	struct message_marks marks = message_marks_read(p, r->bridge->settings.index);
-	if (!check_seq(r, room, marks.seq))
+	/* a copy: the room is about to be moved */
+	bool copy = marks.copy.len > 0;
+	if (copy ? !renamed_rooms_want(&r->bridge->renamed, &marks) : !check_seq(r, room, marks.seq))
 		return;
+	if (!copy && marks.seq > 0)
+		copies_note_first(&room->first_seq, marks.seq);
 	struct session *author = sessions_author(&r->bridge->sessions, p, &marks);
 	if (!rounds_gather(&r->bridge->rounds, room, p, &marks, author))
 		lose_room(r, room, 1);
@@ -295,6 +324,8 @@ static void on_publish(struct rooms *r, const struct mqtt_publish *p)
 		sync_link_publish(&r->bridge->sync, &topic, p->payload);
 		return;
 	}
+	if (topic.kind == TOPIC_ROOM && renamed_rooms_take(&r->bridge->renamed, topic.name, topic.name_len, p))
+		return;
 	struct room *room = topic.name != NULL ? rooms_find(r, topic.name, topic.name_len) : NULL;
 	if (room == NULL)
 		return; /* everybody has left while it was on its way */
@@ -333,6 +364,7 @@ static void on_down(struct mqtt_link *link, const struct mqtt_link_end *end)
 	for (struct room *room = r->by_name; room != NULL; room = room->hh.next) {
 		room->subscription = room->typing_subscription = ROOM_UNSUBSCRIBED;
 		room->have_seq = false;
+		room->first_seq = 0;
 	}
 	sync_link_down(&b->sync);
 	r->retry_ms = b->loop.now_ms + r->retry_delay_ms;
@@ -353,8 +385,11 @@ void rooms_tick(struct rooms *r)
 		r->retry_ms = 0;
 		mqtt_link_open(&b->links, &r->link, &own_link);
 	}
-	for (struct room *room = r->by_name; room != NULL; room = room->hh.next)
+	for (struct room *room = r->by_name, *next; room != NULL; room = next) {
+		next = room->hh.next;
 		rounds_tick_room(&b->rounds, room);
+		end_keeping(r, room);
+	}
 }
 
 void rooms_start(struct rooms *r, struct bridge *b)

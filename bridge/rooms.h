@@ -41,6 +41,8 @@ struct room {
 	uint32_t member_count, member_cap;
 	uint32_t shared_members; /* those that do not subscribe themselves */
 	uint32_t typing_members;
+	uint64_t first_seq;      /* of the first message since it was subscribed; 0: none yet */
+	uint64_t kept_until_ms;  /* it stays subscribed without members until then; 0: it does not */
 	struct room_round round; /* what is gathered for them and under way */
 };
 
@@ -67,6 +69,13 @@ bool rooms_join(struct rooms *r, struct session *s, const char *name, size_t len
 
 /* index: the member's place in room->members. */
 void rooms_leave(struct rooms *r, struct room *room, uint32_t index);
+
+/* Its members leave for another room: the subscription stays for ROOM_KEPT_MS. */
+#define ROOM_KEPT_MS 60000
+void rooms_keep(struct rooms *r, struct room *room);
+
+/* A message could not be handed on: as after a gap. */
+void rooms_lose_one(struct rooms *r, struct room *room);
 
 struct room *rooms_find(struct rooms *r, const char *name, size_t len);
 

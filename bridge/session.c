@@ -317,6 +317,8 @@ static void destroy(struct session *s)
 	free(s->device);
 	free(s->home_room);
 	free(s->left_room);
+	session_forget_renamed(s);
+	copies_clear(&s->copies);
 	free(s->said);
 	free(s);
 }

@@ -21,6 +21,7 @@
 #ifndef CHAT_BRIDGE_SESSION_H
 #define CHAT_BRIDGE_SESSION_H
 
+#include "bridge/copies.h"
 #include "bridge/devices.h"
 #include "bridge/keyed_hash.h"
 #include "bridge/message_marks.h"
@@ -103,6 +104,8 @@ struct membership {
 	struct join_ref *join_refs; /* of joins that wait for the SUBACK, newest first */
 	bool have_seq;              /* fanout session: numbers are checked here */
 	uint64_t seq;
+	uint64_t first_seq;    /* as in struct room */
+	uint64_t old_until_ms; /* until then the topic of its old name is still needed; 0: it is not */
 };
 
 struct session {
@@ -165,6 +168,8 @@ struct session {
 	uint64_t close_by_ms;
 	char
 	    *left_room; /* a device's: the last room that was unsubscribed because it is not asked for any more */
+	struct copies copies;       /* on its own connection */
+	struct old_name *old_names; /* of rooms, of which the client is to be told; usually none */
 	struct session *next_dirty;
 	struct session *next_closing;
 	struct session *next_resuming;
@@ -354,6 +359,20 @@ void session_leave_rooms(struct session *s);
 
 /* NULL: not a member. */
 struct membership *session_membership(struct session *s, const char *name, size_t len);
+
+/* Makes s a member of another room instead of this one, of which it is one; joins that wait for an answer go
+ * along. False when out of memory. */
+bool session_change_room(struct session *s, struct room *room, const char *name, size_t len);
+
+/* ---- session_renames.c ---- */
+
+/* The room that s is in has another name: now. */
+void session_move(struct session *s, struct room *room, const char *now);
+
+/* The client has used a room's old name: it is told as soon as the session is open. */
+void session_note_renamed(struct session *s, const char *name, size_t len);
+void session_tell_renamed(struct session *s);
+void session_forget_renamed(struct session *s);
 
 /* ---- session_orders.c: what the plugin wants done with a session ---- */
 

@@ -8,6 +8,7 @@
 #include "common/json.h"
 #include "common/reply.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -128,7 +129,8 @@ static enum chat_error take_place(const struct session *s, const struct values *
 	if (!text_of(&v->member[FIELD_ROOM], text) || !room_name_valid(text, strlen(text)))
 		return CHAT_ERROR_INVALID_ROOM;
 	place->kind = VIEW_ROOM;
-	memcpy(place->name, text, strlen(text) + 1);
+	const char *now = renamed_rooms_now(&s->bridge->renamed, text, strlen(text));
+	(void)snprintf(place->name, sizeof place->name, "%s", now != NULL ? now : text);
 	return CHAT_OK;
 }
 

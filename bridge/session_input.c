@@ -120,6 +120,9 @@ static size_t frame_topic(const struct session *s, const struct frame_view *v, c
 	if (v->readable && field_text(v, FIELD_ROOM, text, sizeof text, &len) && room_name_valid(text, len))
 		return topic_format(TOPIC_ROOM_SEND, settings->topic_root, text, len, NULL, 0, out, cap);
 	const char *home = s->home_room != NULL ? s->home_room : settings->room;
+	const char *now = renamed_rooms_now(&s->bridge->renamed, home, strlen(home));
+	if (now != NULL)
+		home = now;
 	return topic_format(TOPIC_ROOM_SEND, settings->topic_root, home, strlen(home), NULL, 0, out, cap);
 }
 

@@ -172,6 +172,36 @@ static bool check_own_seq(struct session *s, struct membership *m, uint64_t seq)
 	return fine;
 }
 
+/* Is this copy, on the topic of a room's old name, of a message that has not come and will not come on the
+ * room's own topic? What a device has missed may have come by either. */
+static bool want_copy(struct session *s, const struct message_marks *marks)
+{
+	const struct membership *m = session_membership(s, marks->copy.at, marks->copy.len);
+	if (marks->seq == 0)
+		return m == NULL || !m->ready || s->catching_up;
+	return copies_want(&s->copies, marks->copy.at, marks->copy.len, marks->seq, m != NULL ? m->first_seq : 0);
+}
+
+/* A message of a room is for the session, by its number. old_name: on the topic of an old name of it. */
+static bool take_number(struct session *s, struct membership *m, const struct topic *topic,
+                        const struct message_marks *marks, bool old_name)
+{
+	if (marks->copy.len > 0) {
+		bool wanted = want_copy(s, marks);
+		if (!wanted && old_name && s->bridge->loop.now_ms >= m->old_until_ms)
+			session_forget_room(s, topic->name, topic->name_len);
+		return wanted;
+	}
+	if (old_name) {
+		/* it may be live: the name is no old one any more, and the bridge does not know it yet */
+		copies_note(&s->copies, topic->name, topic->name_len, marks->seq);
+		return true;
+	}
+	if (marks->seq > 0)
+		copies_note_first(&m->first_seq, marks->seq);
+	return check_own_seq(s, m, marks->seq);
+}
+
 /* The publish as a frame: one reference, or NULL and the session is being closed. */
 static struct chunk *make_frame(struct session *s, const struct mqtt_publish *p)
 {
@@ -187,26 +217,38 @@ static void on_message(struct session *s, const struct topic *topic, const struc
 {
 	struct message_marks marks = message_marks_read(p, s->bridge->settings.index);
 	const struct room *room = NULL;
+	struct mqtt_publish said = *p;
+	bool old_name = false;
 	if (topic->kind == TOPIC_ROOM) {
 		struct membership *m = session_membership(s, topic->name, topic->name_len);
+		const char *now =
+		    m == NULL ? renamed_rooms_now(&s->bridge->renamed, topic->name, topic->name_len) : NULL;
+		if (now != NULL)
+			m = session_membership(s, now, strlen(now));
+		old_name = now != NULL && m != NULL;
 		if (m == NULL) {
 			/* a device that was in that room before, or a room that has been left a moment ago */
 			if (s->persistent)
 				session_forget_room(s, topic->name, topic->name_len);
 			return;
 		}
-		if (!check_own_seq(s, m, marks.seq))
+		if (!take_number(s, m, topic, &marks, old_name))
 			return;
 		room = m->room;
+		if (old_name && !renamed_rooms_say(p, room, &said.payload)) {
+			session_close(s, CLOSE_INTERNAL, "out of memory");
+			return;
+		}
 	}
-	struct session *to = session_receiver(s, room, p, &marks);
-	if (to == NULL)
-		return;
-	count(COUNTER_DELIVERED_DIRECT);
-	struct chunk *c = make_frame(to, p);
+	struct session *to = session_receiver(s, room, &said, &marks);
+	struct chunk *c = to != NULL ? make_frame(to, &said) : NULL;
+	if (to != NULL)
+		count(COUNTER_DELIVERED_DIRECT);
 	if (c != NULL)
 		session_deliver(to, room, c, 0, c->len, marks.order);
 	chunk_release(c);
+	if (old_name)
+		free((void *)said.payload.at);
 }
 
 static void pass_on(struct session *s, const struct mqtt_publish *p)

@@ -88,6 +88,7 @@ static bool hold_early(struct session *s, struct chunk *c, uint32_t start, uint3
 	if (s->early.bytes + (end - start) <= s->bridge->settings.outbox_bytes / 2 &&
 	    outbox_push(&s->early, c, start, end))
 		return true;
+	session_tell_renamed(s);
 	session_send_ready(s);
 	session_send_early(s);
 	return false;

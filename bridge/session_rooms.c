@@ -161,6 +161,7 @@ void session_check_joined(struct session *s)
 		if (!s->rooms[i].ready)
 			return;
 	s->state = SESSION_OPEN;
+	session_tell_renamed(s); /* before it hears in which rooms it is */
 	session_send_ready(s);
 	if (s->wants_presence)
 		roster_join(&s->bridge->roster, s);
@@ -178,24 +179,45 @@ void session_check_joined(struct session *s)
 	sessions_resume_later(s);
 }
 
+/* The name by which a room is known now. */
+static const char *called(const struct session *s, const char *name)
+{
+	const char *now = renamed_rooms_now(&s->bridge->renamed, name, strlen(name));
+	return now != NULL ? now : name;
+}
+
+/* Into a room that is asked for in the URL; two of its names may be. */
+static bool add_asked(struct session *s, const char *name)
+{
+	const char *now = called(s, name);
+	if (now != name)
+		session_note_renamed(s, name, strlen(name));
+	return session_membership(s, now, strlen(now)) != NULL || add_room(s, now, strlen(now));
+}
+
+static bool is_closed(const struct session *s, const char *name)
+{
+	const char *now = called(s, name);
+	return closed_rooms_has(&s->bridge->closed, now, strlen(now));
+}
+
 void session_join_rooms(struct session *s)
 {
 	const char *fallback = s->bridge->settings.room;
 	bool fine = true;
 	if (s->room_count > 0)
 		return;
-	bool closed =
-	    s->pending_room_count == 0 && closed_rooms_has(&s->bridge->closed, fallback, strlen(fallback));
+	bool closed = s->pending_room_count == 0 && is_closed(s, fallback);
 	for (uint32_t i = 0; i < s->pending_room_count; i++)
-		closed |= closed_rooms_has(&s->bridge->closed, s->pending_rooms[i], strlen(s->pending_rooms[i]));
+		closed |= is_closed(s, s->pending_rooms[i]);
 	if (closed) {
 		session_close(s, CLOSE_FORBIDDEN, "the room is closed");
 		return;
 	}
 	if (s->pending_room_count == 0)
-		fine = add_room(s, fallback, strlen(fallback));
+		fine = add_asked(s, fallback);
 	for (uint32_t i = 0; i < s->pending_room_count && fine; i++)
-		fine = add_room(s, s->pending_rooms[i], strlen(s->pending_rooms[i]));
+		fine = add_asked(s, s->pending_rooms[i]);
 	free(s->pending_rooms);
 	s->pending_rooms = NULL;
 	s->pending_room_count = 0;
@@ -243,8 +265,46 @@ void session_room_ready(struct session *s, struct room *room)
 	session_check_joined(s);
 }
 
+bool session_change_room(struct session *s, struct room *room, const char *name, size_t len)
+{
+	struct membership *m = session_membership(s, room->name, room->name_len), *other;
+	struct rooms *rooms = &s->bridge->rooms;
+	struct room *next;
+	other = session_membership(s, name, len);
+	if (other != NULL) {
+		answer_join(s, m);
+		drop_room(s, m);
+		return true;
+	}
+	bool ready = rooms_join(rooms, s, name, len, &next);
+	if (next == NULL)
+		return false;
+	if (s->wants_typing) {
+		rooms_want_typing(rooms, next, 1);
+		rooms_want_typing(rooms, room, -1);
+	}
+	rooms_leave(rooms, room, m->index);
+	/* What is accepted there with QoS 2 may still be released. Not for a device: copies would wait for it
+	 * that it does not need. */
+	uint64_t old_until_ms = s->persistent ? 0 : s->bridge->loop.now_ms + ROOM_KEPT_MS;
+	*m = (struct membership){.room = next,
+	                         .index = next->member_count - 1,
+	                         .ready = ready,
+	                         .join_refs = m->join_refs,
+	                         .old_until_ms = old_until_ms};
+	if (ready)
+		answer_join(s, m);
+	return !s->own_rooms || subscribe_own(s, m);
+}
+
 void session_join(struct session *s, const char *room, size_t len, const char *ref, size_t ref_len)
 {
+	const char *now = renamed_rooms_now(&s->bridge->renamed, room, len);
+	if (now != NULL) {
+		session_note_renamed(s, room, len);
+		room = now;
+		len = strlen(now);
+	}
 	struct membership *m = session_membership(s, room, len);
 	if (m == NULL) {
 		if (closed_rooms_has(&s->bridge->closed, room, len)) {
@@ -271,6 +331,11 @@ void session_join(struct session *s, const char *room, size_t len, const char *r
 
 void session_leave(struct session *s, const char *room, size_t len, const char *ref, size_t ref_len)
 {
+	const char *now = renamed_rooms_now(&s->bridge->renamed, room, len);
+	if (now != NULL) {
+		room = now;
+		len = strlen(now);
+	}
 	struct membership *m = session_membership(s, room, len);
 	if (m != NULL) {
 		answer_join(s, m);

@@ -31,6 +31,7 @@
 	X(INVALID_TOKEN, "invalid_token", "this token is not accepted", "este token no se acepta")               \
 	X(MUTED, "muted", "you may not say anything here at present", "por ahora no puede escribir aquí")        \
 	X(ROOM_CLOSED, "room_closed", "this room is closed", "esta sala está cerrada")                           \
+	X(ROOM_RENAMED, "room_renamed", "this room has another name now", "esta sala tiene ahora otro nombre")   \
 	X(UNAVAILABLE, "unavailable", "not available now, try again", "no disponible ahora, inténtelo de nuevo")
 
 enum chat_error {

@@ -113,6 +113,44 @@ size_t reply_token_expiring(enum chat_language language, const char *sender, cha
 	return finish(&w, out);
 }
 
+/* Names of rooms are never escaped. */
+static void put_called(struct writer *w, enum chat_language language, const char *room, const char *to)
+{
+	bool spanish = language == CHAT_SPANISH;
+	put(w, ",\"message\":\"");
+	put(w, spanish ? "la sala " : "the room ");
+	put(w, room);
+	put(w, *room != '\0' ? " " : "");
+	put(w, spanish ? "se llama ahora " : "is called ");
+	put(w, to);
+	put(w, spanish ? "\"" : " now\"");
+}
+
+size_t reply_room_renamed(enum chat_language language, const char *sender, const char *to, const char *ref,
+                          size_t ref_len, char *out, size_t cap)
+{
+	struct writer w = start(out, cap, "{\"type\":\"error\"");
+	const char *name = chat_error_name(CHAT_ERROR_ROOM_RENAMED);
+	put_member(&w, "code", name, strlen(name));
+	put_called(&w, language, "", to);
+	put_member(&w, "sender", sender, strlen(sender));
+	put_member(&w, "to", to, strlen(to));
+	if (ref != NULL)
+		put_member(&w, "ref", ref, ref_len);
+	return finish(&w, out);
+}
+
+size_t reply_renamed(enum chat_language language, const char *sender, const char *room, const char *to,
+                     char *out, size_t cap)
+{
+	struct writer w = start(out, cap, "{\"type\":\"renamed\"");
+	put_member(&w, "room", room, strlen(room));
+	put_member(&w, "to", to, strlen(to));
+	put_member(&w, "sender", sender, strlen(sender));
+	put_called(&w, language, room, to);
+	return finish(&w, out);
+}
+
 bool reply_field_name(const char *key, size_t len, bool escaped, char out[REPLY_FIELD_MAX + 1])
 {
 	if (escaped || len == 0 || len > REPLY_FIELD_MAX)

@@ -25,6 +25,15 @@ size_t reply_ack(const char *ref, size_t ref_len, const char *id, const char *ti
 size_t reply_error(enum chat_error error, enum chat_language language, const char *sender, const char *field,
                    const char *ref, size_t ref_len, char *out, size_t cap);
 
+/* {"type":"error","code":"room_renamed","message":"the room is called TO now","sender":S,"to":TO,"ref":R};
+ * ref may be NULL. */
+size_t reply_room_renamed(enum chat_language language, const char *sender, const char *to, const char *ref,
+                          size_t ref_len, char *out, size_t cap);
+
+/* {"type":"renamed","room":ROOM,"to":TO,"sender":S,"message":"the room ROOM is called TO now"} */
+size_t reply_renamed(enum chat_language language, const char *sender, const char *room, const char *to,
+                     char *out, size_t cap);
+
 /* A member's raw name as the `field` of an error, NUL-terminated: 1 to REPLY_FIELD_MAX printable ASCII
  * characters without escapes. False, and nothing written, where it is none. */
 bool reply_field_name(const char *key, size_t len, bool escaped, char out[REPLY_FIELD_MAX + 1]);

@@ -47,6 +47,8 @@
 #define PROPERTY_ORIGIN                                                                                      \
 	"origin" /* echo of what a bridge's session put on its publish: lets the bridge                          \
 	            leave out the author's own session; opaque, at most ORIGIN_MAX bytes */
+#define PROPERTY_COPY                                                                                        \
+	"copy" /* on the topic of a room's old name: the room, as it is called now, in which this was said */
 #define PROPERTY_LATE                                                                                        \
 	"late" /* "1" on what was published with QoS 2: delivered some time after it was accepted, and           \
 	          until then under an earlier number in history */

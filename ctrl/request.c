@@ -22,6 +22,8 @@ const char request_usage[] = "  listSessions [--user ADDRESS] [--count N] [--off
                              "  closeRoom ROOM [REASON] [--seconds N]\n"
                              "  openRoom ROOM\n"
                              "  listClosedRooms [--count N] [--offset N]\n"
+                             "  renameRoom ROOM TO\n"
+                             "  listRenamedRooms [--count N] [--offset N]\n"
                              "  deleteMessage ID\n"
                              "  announce MESSAGE [--room ROOM]\n"
                              "  getAudit [--count N] [--offset N]\n"
@@ -38,15 +40,15 @@ static const struct {
     {"unmute", {"user", NULL}},      {"listMutes", {NULL, NULL}},       {"closeRoom", {"room", "reason"}},
     {"openRoom", {"room", NULL}},    {"listClosedRooms", {NULL, NULL}}, {"deleteMessage", {"id", NULL}},
     {"announce", {"message", NULL}}, {"getAudit", {NULL, NULL}},        {"drain", {"seconds", NULL}},
-    {"undrain", {NULL, NULL}},
+    {"undrain", {NULL, NULL}},       {"renameRoom", {"room", "to"}},    {"listRenamedRooms", {NULL, NULL}},
 };
 
 static const struct {
 	const char *name;
 	bool number;
 } members[] = {
-    {"user", false}, {"room", false},   {"reason", false}, {"message", false},
-    {"id", false},   {"seconds", true}, {"count", true},   {"offset", true},
+    {"user", false},   {"room", false}, {"reason", false}, {"message", false}, {"id", false},
+    {"seconds", true}, {"count", true}, {"offset", true},  {"to", false},
 };
 
 #define COUNT(list) (sizeof(list) / sizeof((list)[0]))

@@ -6,6 +6,7 @@
 #include "auth.h"
 #include "author.h"
 #include "clock.h"
+#include "common/settings.h"
 #include "common/topic.h"
 #include "compat.h"
 #include "control.h"
@@ -20,6 +21,7 @@
 #include "peers.h"
 #include "presence.h"
 #include "relay.h"
+#include "room_names.h"
 #include "schema.h"
 #include "sync.h"
 #include "users.h"
@@ -141,13 +143,30 @@ static int on_write(const struct mosquitto_evt_acl_check *ed, const struct topic
 	return MOSQ_ERR_ACL_DENIED;
 }
 
+/* A bridge, or a session of one; also a device that is away. */
+static bool is_bridges(struct mosquitto *handle)
+{
+	const char *id = mosquitto_client_id(handle);
+
+	return auth_is_bridge(handle) ||
+	       (id && strncmp(id, SESSION_CLIENT_PREFIX, strlen(SESSION_CLIENT_PREFIX)) == 0);
+}
+
+/* What comes on the topic of an old name: a message of QoS 2 that was accepted before, which is for
+ * everybody; what has waited for this client since then; or a copy of what is said under the new name. */
+static bool is_others_copy(const struct mosquitto_evt_acl_check *ed, const struct topic *t)
+{
+	return t->kind == TOPIC_ROOM && ed->qos < 2 && room_names_now(t->name, t->name_len) &&
+	       !auth_is_connecting(ed->client) && !is_bridges(ed->client);
+}
+
 static int on_read(const struct mosquitto_evt_acl_check *ed, const struct topic *t)
 {
 	const char *id;
 
 	if (ed->qos == 2 && inflight_released(ed->payload, ed->payloadlen, &id))
 		history_released(id);
-	return may_read(ed->client, t) ? MOSQ_ERR_SUCCESS : MOSQ_ERR_ACL_DENIED;
+	return may_read(ed->client, t) && !is_others_copy(ed, t) ? MOSQ_ERR_SUCCESS : MOSQ_ERR_ACL_DENIED;
 }
 
 /* Whoever asks, a bridge included that may not read it: what the broker retains must be looked at. In a
@@ -170,12 +189,30 @@ static const char *without_share(const char *filter)
 	return slash ? slash + 1 : filter;
 }
 
+/* Nobody begins to read a room under an old name, but a session whose bridge has not heard of it yet. A live
+ * client is told what it is called now. */
+static bool is_old_name(struct mosquitto *handle, const struct topic *t)
+{
+	const char *now = t->kind == TOPIC_ROOM ? room_names_now(t->name, t->name_len) : NULL;
+	const struct client *client;
+
+	if (!now || is_bridges(handle))
+		return false;
+	client = clients_find(handle);
+	if (client)
+		notices_room_renamed(client, now, NULL);
+	return true;
+}
+
 static int on_subscribe(const struct mosquitto_evt_acl_check *ed, const char *filter, const struct topic *t)
 {
 	if (strpbrk(filter, "+#"))
 		return MOSQ_ERR_SUCCESS;
-	/* who is in a closed room stays; nobody comes in */
-	if (t->kind == TOPIC_ROOM && moderation_closed(t->name, t->name_len, clock_real_ms()))
+	if (is_old_name(ed->client, t))
+		return MOSQ_ERR_ACL_DENIED;
+	/* who is in a closed room stays, also when it is renamed; nobody comes in */
+	if (t->kind == TOPIC_ROOM && moderation_closed(t->name, t->name_len, clock_real_ms()) &&
+	    !(is_bridges(ed->client) && room_names_copied(t->name, t->name_len, NULL)))
 		return MOSQ_ERR_ACL_DENIED;
 	return may_read(ed->client, t) ? MOSQ_ERR_SUCCESS : MOSQ_ERR_ACL_DENIED;
 }

@@ -27,6 +27,7 @@ struct audit_entry {
 	char result[AUDIT_WORD_MAX + 1]; /* "ok", or the error */
 	char user[IDENTITY_MAX + 1];     /* "" where there is none, and so below */
 	char room[ROOM_MAX + 1];
+	char to[ROOM_MAX + 1]; /* what it is renamed to */
 	char id[ULID_LEN + 1];
 	char text[AUDIT_TEXT_MAX + 1];
 };

@@ -11,6 +11,7 @@
 enum member {
 	MEMBER_USER,
 	MEMBER_ROOM,
+	MEMBER_TO,
 	MEMBER_ID,
 	MEMBER_SECONDS,
 	MEMBER_REASON,
@@ -22,6 +23,7 @@ enum member {
 
 #define USER (1u << MEMBER_USER)
 #define ROOM (1u << MEMBER_ROOM)
+#define TO (1u << MEMBER_TO)
 #define ID (1u << MEMBER_ID)
 #define SECONDS (1u << MEMBER_SECONDS)
 #define REASON (1u << MEMBER_REASON)
@@ -94,7 +96,7 @@ static const char *read_user(const struct json_member *m, struct command *out)
 	return NULL;
 }
 
-static const char *read_room(const struct json_member *m, struct command *out)
+static const char *read_name_of_room(const struct json_member *m, char out[ROOM_MAX + 1])
 {
 	char plain[6 * ROOM_MAX];
 	size_t len;
@@ -104,10 +106,22 @@ static const char *read_room(const struct json_member *m, struct command *out)
 	len = m->value_len <= sizeof(plain) ? json_unescape(m->value, m->value_len, plain) : 0;
 	if (!room_name_valid(plain, len))
 		return "invalid_room";
-	memcpy(out->room, plain, len);
-	out->room[len] = '\0';
-	out->has_room = true;
+	memcpy(out, plain, len);
+	out[len] = '\0';
 	return NULL;
+}
+
+static const char *read_room(const struct json_member *m, struct command *out)
+{
+	const char *error = read_name_of_room(m, out->room);
+
+	out->has_room = !error;
+	return error;
+}
+
+static const char *read_to(const struct json_member *m, struct command *out)
+{
+	return read_name_of_room(m, out->to);
 }
 
 static const char *read_id(const struct json_member *m, struct command *out)
@@ -155,6 +169,7 @@ static const struct {
 } members[MEMBERS] = {
     [MEMBER_USER] = {"user", read_user},
     [MEMBER_ROOM] = {"room", read_room},
+    [MEMBER_TO] = {"to", read_to},
     [MEMBER_ID] = {"id", read_id},
     [MEMBER_SECONDS] = {"seconds", read_seconds},
     [MEMBER_REASON] = {"reason", read_reason},
@@ -274,6 +289,7 @@ bool command_changes(enum command_which which)
 	case COMMAND_LIST_BANS:
 	case COMMAND_LIST_MUTES:
 	case COMMAND_LIST_CLOSED_ROOMS:
+	case COMMAND_LIST_RENAMED_ROOMS:
 	case COMMAND_GET_AUDIT:
 	case COMMAND_COUNT:
 		return false;

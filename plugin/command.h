@@ -37,6 +37,8 @@
 	X(CLOSE_ROOM, "closeRoom", ROOM | SECONDS | REASON, ROOM)                                                \
 	X(OPEN_ROOM, "openRoom", ROOM, ROOM)                                                                     \
 	X(LIST_CLOSED_ROOMS, "listClosedRooms", COUNT | OFFSET, 0)                                               \
+	X(RENAME_ROOM, "renameRoom", ROOM | TO, ROOM | TO)                                                       \
+	X(LIST_RENAMED_ROOMS, "listRenamedRooms", COUNT | OFFSET, 0)                                             \
 	X(DELETE_MESSAGE, "deleteMessage", ID, ID)                                                               \
 	X(ANNOUNCE, "announce", ROOM | MESSAGE, MESSAGE)                                                         \
 	X(GET_AUDIT, "getAudit", COUNT | OFFSET, 0)                                                              \
@@ -62,6 +64,7 @@ struct command {
 	bool has_user, has_room, has_seconds;
 	struct identity user;
 	char room[ROOM_MAX + 1];
+	char to[ROOM_MAX + 1]; /* "" for none */
 	char id[ULID_LEN + 1];
 	char text[COMMAND_MESSAGE_MAX + 1]; /* reason or message, "" for none */
 	uint32_t seconds;

@@ -19,6 +19,8 @@
 #include "moderators.h"
 #include "node_moderation.h"
 #include "peers.h"
+#include "renames.h"
+#include "room_names.h"
 #include "seen.h"
 
 #include <inttypes.h>
@@ -166,6 +168,7 @@ static const char *list_sanctions(struct run *r, enum sanction_kind kind, const 
 			continue;
 		put_some(r->data, "user", s->user);
 		put_some(r->data, "room", s->room);
+		put_some(r->data, "to", s->to);
 		text_put_time(r->data, "since", s->since_ms);
 		if (s->until_ms != 0)
 			text_put_time(r->data, "until", s->until_ms);
@@ -251,8 +254,16 @@ static const char *list_bans(struct run *r)
 	return list_sanctions(r, SANCTION_BAN, "bans");
 }
 
+/* What is imposed on an old name would hold nowhere. */
+static bool is_old_name(const struct run *r)
+{
+	return r->command->has_room && room_names_now(r->command->room, strlen(r->command->room)) != NULL;
+}
+
 static const char *mute(struct run *r)
 {
+	if (is_old_name(r))
+		return refuse(r, "room_renamed", "room");
 	/* oneself: why not */
 	return is_spared(r) ? refuse(r, "not_allowed", "user") : impose(r, SANCTION_MUTE);
 }
@@ -271,7 +282,7 @@ static const char *list_mutes(struct run *r)
 
 static const char *close_room(struct run *r)
 {
-	const char *error = impose(r, SANCTION_ROOM);
+	const char *error = is_old_name(r) ? refuse(r, "room_renamed", "room") : impose(r, SANCTION_ROOM);
 
 	if (!error)
 		(void)events_room(r->command->room, true); /* logged; the plugin lets nothing through in any case */
@@ -292,6 +303,18 @@ static const char *list_closed_rooms(struct run *r)
 	return list_sanctions(r, SANCTION_ROOM, "rooms");
 }
 
+static const char *rename_room(struct run *r)
+{
+	const char *error = renames_ask(r->command, r->asker, &r->field);
+
+	return error ? error : commands_later;
+}
+
+static const char *list_renamed_rooms(struct run *r)
+{
+	return list_sanctions(r, SANCTION_NAME, "rooms");
+}
+
 static const char *delete_message(struct run *r)
 {
 	const char *error = deletions_ask(r->command, r->asker);
@@ -305,6 +328,8 @@ static const char *delete_message(struct run *r)
 
 static const char *announce(struct run *r)
 {
+	if (is_old_name(r))
+		return refuse(r, "room_renamed", "room");
 	return pass_on(r,
 	               events_system("announcement", r->command->text, r->command->room) ? NULL : "unavailable");
 }
@@ -364,6 +389,7 @@ static const char *get_audit(struct run *r)
 		put_some(r->data, "command", e->command);
 		put_some(r->data, "user", e->user);
 		put_some(r->data, "room", e->room);
+		put_some(r->data, "to", e->to);
 		put_some(r->data, "id", e->id);
 		if (e->seconds > 0)
 			text_put_count(r->data, "seconds", e->seconds);
@@ -395,10 +421,10 @@ static void log_command(const struct audit_entry *e)
 
 	if (e->seconds > 0)
 		(void)snprintf(seconds, sizeof(seconds), " for %" PRIu64 " s", e->seconds);
-	log_line(MOSQ_LOG_NOTICE, "moderation: %s: %s%s%s%s%s%s%s%s%s%s%s: %s", e->by,
+	log_line(MOSQ_LOG_NOTICE, "moderation: %s: %s%s%s%s%s%s%s%s%s%s%s%s%s: %s", e->by,
 	         e->command[0] != '\0' ? e->command : "(a command without a name)", e->user[0] != '\0' ? " " : "",
-	         e->user, e->room[0] != '\0' ? " room " : "", e->room, e->id[0] != '\0' ? " " : "", e->id,
-	         seconds, e->text[0] != '\0' ? " (" : "",
+	         e->user, e->room[0] != '\0' ? " room " : "", e->room, e->to[0] != '\0' ? " to " : "", e->to,
+	         e->id[0] != '\0' ? " " : "", e->id, seconds, e->text[0] != '\0' ? " (" : "",
 	         e->text[0] != '\0' ? log_text(e->text, strlen(e->text), text) : "",
 	         e->text[0] != '\0' ? ")" : "", e->result);
 }
@@ -416,6 +442,7 @@ void commands_note(const struct command *c, const struct identity *by, const cha
 	if (c->has_user)
 		memcpy(e.user, c->user.text, (size_t)c->user.len + 1);
 	memcpy(e.room, c->room, sizeof(e.room));
+	memcpy(e.to, c->to, sizeof(e.to));
 	memcpy(e.id, c->id, sizeof(e.id));
 	cut_to(e.text, AUDIT_TEXT_MAX, c->text);
 	count(error ? COUNTER_COMMANDS_FAILED : COUNTER_COMMANDS_OK);
@@ -443,6 +470,8 @@ static const char *(*const runs[COMMAND_COUNT])(struct run *r) = {
     [COMMAND_CLOSE_ROOM] = close_room,
     [COMMAND_OPEN_ROOM] = open_room,
     [COMMAND_LIST_CLOSED_ROOMS] = list_closed_rooms,
+    [COMMAND_RENAME_ROOM] = rename_room,
+    [COMMAND_LIST_RENAMED_ROOMS] = list_renamed_rooms,
     [COMMAND_DELETE_MESSAGE] = delete_message,
     [COMMAND_ANNOUNCE] = announce,
     [COMMAND_DRAIN] = drain,

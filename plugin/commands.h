@@ -1,7 +1,7 @@
 /*
  * commands.h - what each command does.
  *
- * All but one (deletions.h) are done at once and answered at once; what they change is kept
+ * All but two (deletions.h, renames.h) are done at once and answered at once; what they change is kept
  * (moderation_store.h), logged and audited here.
  */
 #ifndef CHAT_COMMANDS_H

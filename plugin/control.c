@@ -212,7 +212,8 @@ static struct asker asker_of(const struct client *from)
 	return asker;
 }
 
-void control_answer(const struct asker *asker, const struct command *command, const char *error)
+void control_answer(const struct asker *asker, const struct command *command, const char *error,
+                    const char *field)
 {
 	struct text_buffer out = text_buffer_new(CONTROL_ANSWER_MAX);
 	const struct text_buffer none = {0};
@@ -225,7 +226,7 @@ void control_answer(const struct asker *asker, const struct command *command, co
 	if (!client)
 		return;
 	put_head(&out, asker);
-	put_response(&out, command, error, NULL, &none);
+	put_response(&out, command, error, field, &none);
 	send_answer(&out, client);
 }
 

@@ -42,8 +42,10 @@ struct asker {
 	bool other_node;             /* a moderator there: nobody here is answered */
 };
 
-/* Answers one command without data; nobody, where who has asked is gone. */
-void control_answer(const struct asker *asker, const struct command *command, const char *error);
+/* Answers one command without data; nobody, where who has asked is gone. field: the member that the error is
+ * about, or NULL. */
+void control_answer(const struct asker *asker, const struct command *command, const char *error,
+                    const char *field);
 
 /* What the broker's CONTROL event is to answer: always success, since anything else would disconnect. */
 int control_on_message(struct mosquitto_evt_control *ed);

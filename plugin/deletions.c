@@ -105,7 +105,7 @@ void deletions_tick(void)
 			tell_readers(&f);
 		commands_note(&w->command, &w->asker.who, error);
 		if (!w->asker.other_node)
-			control_answer(&w->asker, &w->command, error);
+			control_answer(&w->asker, &w->command, error, NULL);
 		free(w);
 	}
 }

@@ -3,6 +3,7 @@
  */
 #include "events.h"
 
+#include "common/reply.h"
 #include "common/topic.h"
 #include "compat.h"
 #include "log.h"
@@ -139,6 +140,30 @@ bool events_deleted_direct(const char *id, const struct identity *a, const struc
 	       (identity_equal(a, b) || publish(TOPIC_USER_EVENTS, b->text, &event));
 	text_buffer_free(&event);
 	return told;
+}
+
+bool events_renamed(const char *room, const char *to)
+{
+	struct text_buffer event = text_buffer_new(EVENT_MAX);
+	char text[REPLY_MAX];
+	bool told = tell_bridges("renamed", NULL);
+
+	if (to) {
+		text_put(&event, text,
+		         reply_renamed(state.options->language, state.options->system_sender, room, to, text,
+		                       sizeof(text)));
+		told &= publish(TOPIC_ROOM_EVENTS, room, &event);
+	}
+	text_buffer_free(&event);
+	return told;
+}
+
+bool events_members(unsigned question, const char *room)
+{
+	char head[ROOM_MAX + 48];
+
+	(void)snprintf(head, sizeof(head), "members %u %s", question, room);
+	return tell_bridges(head, NULL);
 }
 
 bool events_room(const char *room, bool closed)

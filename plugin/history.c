@@ -29,6 +29,7 @@ static struct {
 	const struct options *options; /* NULL: no history */
 	uint64_t last;                 /* number and id of what was kept last */
 	char last_id[ULID_LEN + 1];
+	uint64_t look; /* number of the question about a room */
 	struct {
 		char (*ids)[ULID_LEN];
 		size_t count, cap;
@@ -343,6 +344,31 @@ bool history_forget(const char *id)
 bool history_forgotten(struct history_forgotten *out)
 {
 	return state.options && history_writer_forgotten(out);
+}
+
+bool history_look_for_room(const char *room)
+{
+	state.look = state.options ? history_writer_room(room, NULL) : 0;
+	return !state.options || state.look > 0;
+}
+
+bool history_looked_for_room(bool *found)
+{
+	*found = false;
+	return !state.options || history_writer_looked(state.look, found);
+}
+
+bool history_rename_room(const char *room, const char *to)
+{
+	uint64_t n;
+
+	if (!state.options)
+		return true;
+	n = history_writer_room(room, to);
+	/* without any message there is no position, and nothing to wait for */
+	if (n > 0 && state.last_id[0] != '\0')
+		state.last = n;
+	return n > 0;
 }
 
 size_t history_queue_bytes(void)

@@ -72,6 +72,17 @@ uint64_t history_committed(void);
 bool history_forget(const char *id);
 bool history_forgotten(struct history_forgotten *out);
 
+/* Asks whether there are messages of this room, of those that are on their way, too; one question at a time.
+ * False when out of memory. Without history there are none. */
+bool history_look_for_room(const char *room);
+
+/* False: the answer is not there yet. */
+bool history_looked_for_room(bool *found);
+
+/* From here on the messages of that room are those of the room `to`; whoever reads up to the position
+ * (history_position) reads them there. False when out of memory. */
+bool history_rename_room(const char *room, const char *to);
+
 /* Bytes of messages that are not written yet. */
 size_t history_queue_bytes(void);
 

@@ -114,8 +114,17 @@ enum store_result history_store_ids(struct history_store *store, uint64_t max,
  * others refer to it. out->found (false before) tells whether there was one. */
 enum store_result history_store_forget(struct history_store *store, struct history_forgotten *out);
 
-/* After a commit with such a one: what the write-ahead log has of it goes as well, unless somebody reads just
- * now; then it goes when the log is next begun anew. */
+/* Has this room any messages? (history_rooms.c, and the next one) */
+enum store_result history_store_find_room(struct history_store *store, const char *room, size_t len,
+                                          bool *found);
+
+/* The number n: from now on the messages of the room `from` are those of the room `to`, together with what is
+ * there already. Where there are none, all is well. */
+enum store_result history_store_rename_room(struct history_store *store, uint64_t n, const char *from,
+                                            size_t from_len, const char *to, size_t to_len);
+
+/* After a commit with a text taken away: what the write-ahead log has of it goes as well, unless somebody
+ * reads just now; then it goes when the log is next begun anew. */
 void history_store_wipe_log(struct history_store *store);
 
 enum store_result history_store_commit(struct history_store *store);

@@ -22,15 +22,15 @@
 #define RETRY_STOP_MS 50 /* while stopping */
 #define AGE_CHECK_MS 10000
 
-enum task { INSERT, RENUMBER, FORGET, SETTLE };
+enum task { INSERT, RENUMBER, FORGET, SETTLE, LOOK, RENAME };
 
 struct history_item {
 	struct history_item *next;
 	size_t size;
 	enum task task;
-	uint64_t upto; /* SETTLE */
-	struct history_message
-	    message; /* points into text; RENUMBER: n and id alone; SETTLE: the last n before it */
+	uint64_t upto;                  /* SETTLE */
+	struct history_message message; /* points into text; RENUMBER: n and id alone; SETTLE: the last n before
+	                                   it; LOOK: n and place; RENAME: n, place, and in ref the new name */
 	struct history_forgotten *forgotten; /* FORGET: id, then the result; else NULL */
 	char text[];
 };
@@ -49,6 +49,7 @@ static struct {
 	uint64_t stop_by_ms;
 	atomic_size_t bytes;
 	atomic_uint_fast64_t committed;
+	atomic_uint_fast64_t looked; /* twice the number of the last question of LOOK, and 1: it has messages */
 	atomic_uint_fast64_t flushes[HISTOGRAM_CELLS_MAX]; /* only the writer adds */
 } shared = {.mutex = PTHREAD_MUTEX_INITIALIZER};
 
@@ -216,6 +217,32 @@ bool history_writer_forgotten(struct history_forgotten *out)
 	return true;
 }
 
+uint64_t history_writer_room(const char *room, const char *to)
+{
+	size_t len = strlen(room), to_len = to ? strlen(to) : 0;
+	struct history_item *item = calloc(1, sizeof(*item) + len + to_len);
+
+	if (!item)
+		return 0;
+	item->size = sizeof(*item) + len + to_len;
+	item->task = to ? RENAME : LOOK;
+	item->message.place = memcpy(item->text, room, len);
+	item->message.place_len = len;
+	if (to)
+		item->message.ref = memcpy(item->text + len, to, to_len);
+	item->message.ref_len = to_len;
+	(void)atomic_fetch_add(&shared.bytes, item->size);
+	return put(item);
+}
+
+bool history_writer_looked(uint64_t question, bool *found)
+{
+	uint64_t looked = atomic_load(&shared.looked);
+
+	*found = looked & 1;
+	return looked / 2 == question;
+}
+
 uint64_t history_writer_committed(void)
 {
 	return atomic_load(&shared.committed);
@@ -330,6 +357,7 @@ static enum store_result write_item(const struct history_item *item, unsigned lo
 {
 	char text[HISTORY_WHY_MAX];
 	enum store_result result = STORE_OK;
+	bool found = false;
 
 	switch (item->task) {
 	case INSERT:
@@ -343,6 +371,14 @@ static enum store_result write_item(const struct history_item *item, unsigned lo
 		break;
 	case SETTLE:
 		return history_store_settle(writer.store, item->message.n + 1, item->upto);
+	case LOOK:
+		result = history_store_find_room(writer.store, item->message.place, item->message.place_len, &found);
+		if (result == STORE_OK)
+			atomic_store(&shared.looked, item->message.n * 2 + found);
+		return result;
+	case RENAME:
+		return history_store_rename_room(writer.store, item->message.n, item->message.place,
+		                                 item->message.place_len, item->message.ref, item->message.ref_len);
 	}
 	if (result != STORE_NEVER)
 		return result;

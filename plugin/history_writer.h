@@ -64,6 +64,15 @@ bool history_writer_settle(uint64_t upto);
  * out of memory. What has become of it tells history_writer_forgotten. */
 bool history_writer_forget(const char *id);
 
+/* With `to`: gives the messages of one room to another, behind everything queued, and counts as a message
+ * with the number that is returned. With NULL: looks whether the room has any, of those that are queued, too;
+ * one question at a time, for the answer to an earlier one may be lost. Returns the number, 0 when out of
+ * memory. Never refused for the queue's bound. */
+uint64_t history_writer_room(const char *room, const char *to);
+
+/* Of the question with that number. False: it has not been looked for yet. */
+bool history_writer_looked(uint64_t question, bool *found);
+
 /* The next result, in the order of the questions: it has been committed. False when there is none (yet). */
 bool history_writer_forgotten(struct history_forgotten *out);
 

@@ -32,6 +32,7 @@
 #include "properties.h"
 #include "refs.h"
 #include "relay.h"
+#include "room_names.h"
 #include "rooms.h"
 #include "schema.h"
 #include "seen.h"
@@ -75,6 +76,19 @@ static int refuse(const struct incoming *in, enum chat_error error, const char *
 	count(counter_of_error(error));
 	notices_error(in->author, error, field, in->ref);
 	return MOSQ_ERR_ACL_DENIED;
+}
+
+/* The same for a name that the room had before. */
+static int refuse_old_name(const struct incoming *in)
+{
+	count(counter_of_error(CHAT_ERROR_ROOM_RENAMED));
+	notices_room_renamed(in->author, room_names_now(in->target.room, in->target.room_len), in->ref);
+	return MOSQ_ERR_ACL_DENIED;
+}
+
+static int refuse_moderated(const struct incoming *in, enum chat_error error)
+{
+	return error == CHAT_ERROR_ROOM_RENAMED ? refuse_old_name(in) : refuse(in, error, NULL);
 }
 
 static int acks_full(const struct incoming *in)
@@ -186,6 +200,15 @@ static bool put_into_inbox(const struct incoming *in, const struct identity *who
 	return false;
 }
 
+/* For those who still listen where the room was. */
+static void copy_to_old_names(const struct incoming *in, uint64_t seq, const char *payload, size_t len)
+{
+	const struct sanction *old = NULL;
+
+	while ((old = room_names_copied(in->target.room, in->target.room_len, old)))
+		room_names_copy(old, payload, len, make_properties(in, seq));
+}
+
 static int to_room(struct incoming *in, char *payload, size_t len)
 {
 	struct mosquitto_evt_message *ed = in->ed;
@@ -196,6 +219,7 @@ static int to_room(struct incoming *in, char *payload, size_t len)
 		mosquitto_free(payload);
 		return unavailable(in);
 	}
+	copy_to_old_names(in, seq, payload, len);
 	cut_send(ed->topic);
 	replace_payload(ed, payload, len);
 	properties_replace(ed, properties);
@@ -323,6 +347,8 @@ static enum chat_error check_moderation(const struct incoming *in)
 
 	if (moderation_muted(in->author->who, in->target.room, in->target.room_len, now))
 		return CHAT_ERROR_MUTED;
+	if (in->target.room && room_names_now(in->target.room, in->target.room_len))
+		return CHAT_ERROR_ROOM_RENAMED;
 	if (in->target.room && moderation_closed(in->target.room, in->target.room_len, now))
 		return CHAT_ERROR_ROOM_CLOSED;
 	return CHAT_OK;
@@ -412,10 +438,10 @@ int messages_on_message(struct mosquitto_evt_message *ed)
 		return refuse(&in, error, fault.field);
 	error = check_moderation(&in);
 	if (m.type == SCHEMA_TYPING)
-		return error == CHAT_OK ? typing(&in) : refuse(&in, error, NULL);
+		return error == CHAT_OK ? typing(&in) : refuse_moderated(&in, error);
 	earlier = in.ref[0] != '\0' ? refs_find(in.author->who, in.ref, strlen(in.ref), in.now_ms) : NULL;
 	/* what has been said was said */
 	if (earlier)
 		return repeat(&in, earlier);
-	return error == CHAT_OK ? deliver(&in, &m) : refuse(&in, error, NULL);
+	return error == CHAT_OK ? deliver(&in, &m) : refuse_moderated(&in, error);
 }

@@ -164,6 +164,11 @@ bool moderation_closed(const char *room, size_t room_len, uint64_t now_ms)
 	return in_force(SANCTION_ROOM, "", room, room_len, now_ms) != NULL;
 }
 
+const struct sanction *moderation_renamed(const char *room, size_t room_len)
+{
+	return find(SANCTION_NAME, "", room, room_len);
+}
+
 const struct sanction *moderation_next(enum sanction_kind kind, const struct sanction *after)
 {
 	return after ? table_after(after) : table_oldest(&state.tables[kind]);

@@ -1,6 +1,6 @@
 /*
  * moderation.h - what moderators have imposed: who is banned, who is muted (and where), which rooms are
- * closed.
+ * closed, and which have another name (room_names.h).
  *
  * Memory only, no I/O; moderation_store.h keeps it. Times are milliseconds since 1970, for they must mean the
  * same after a restart. What has run out counts as not there, and is taken away by moderation_tidy. Bounded:
@@ -28,6 +28,7 @@ enum sanction_kind {
 	SANCTION_BAN,  /* of an address */
 	SANCTION_MUTE, /* of an address, everywhere or in one room */
 	SANCTION_ROOM, /* a room is closed */
+	SANCTION_NAME, /* a room has another name: for good */
 	SANCTION_KINDS
 };
 
@@ -35,8 +36,9 @@ struct sanction {
 	struct table_entry entry;
 	enum sanction_kind kind;
 	bool lifted;                 /* it has been taken away at since_ms, by whom stands in by */
-	char user[IDENTITY_MAX + 1]; /* "" for SANCTION_ROOM */
+	char user[IDENTITY_MAX + 1]; /* "" for SANCTION_ROOM and SANCTION_NAME */
 	char room[ROOM_MAX + 1];     /* "" for SANCTION_BAN, and for everywhere */
+	char to[ROOM_MAX + 1];       /* SANCTION_NAME: what it is called; else "" */
 	uint64_t since_ms;
 	uint64_t until_ms; /* 0: for good */
 	char by[IDENTITY_MAX + 1];
@@ -73,6 +75,9 @@ const struct sanction *moderation_ban(const struct identity *who, uint64_t now_m
  * the way out. */
 bool moderation_muted(const struct identity *who, const char *room, size_t room_len, uint64_t now_ms);
 bool moderation_closed(const char *room, size_t room_len, uint64_t now_ms);
+
+/* What says that this room has another name, or NULL. */
+const struct sanction *moderation_renamed(const char *room, size_t room_len);
 
 /* All of a kind, oldest first, those that have run out and not been taken away included: NULL for the first,
  * then the last answer. */

@@ -14,10 +14,12 @@
 #define DIGITS_MAX 15         /* of a time in milliseconds, far beyond the year 9999 */
 
 static const char *const kind_names[SANCTION_KINDS] = {
-    [SANCTION_BAN] = "ban", [SANCTION_MUTE] = "mute", [SANCTION_ROOM] = "room"};
+    [SANCTION_BAN] = "ban", [SANCTION_MUTE] = "mute", [SANCTION_ROOM] = "room", [SANCTION_NAME] = "rename"};
 /* Words of their own: a version that does not know them must not read a ban. */
-static const char *const lifted_names[SANCTION_KINDS] = {
-    [SANCTION_BAN] = "unban", [SANCTION_MUTE] = "unmute", [SANCTION_ROOM] = "open"};
+static const char *const lifted_names[SANCTION_KINDS] = {[SANCTION_BAN] = "unban",
+                                                         [SANCTION_MUTE] = "unmute",
+                                                         [SANCTION_ROOM] = "open",
+                                                         [SANCTION_NAME] = "unrename"};
 
 /* ---- writing ------------------------------------------------------------------------------ */
 
@@ -33,6 +35,7 @@ void moderation_text_put(struct text_buffer *out, const struct sanction *s)
 	text_put_member(out, "kind", (s->lifted ? lifted_names : kind_names)[s->kind]);
 	put_some(out, "user", s->user);
 	put_some(out, "room", s->room);
+	put_some(out, "to", s->to);
 	text_put_count(out, "since", s->since_ms);
 	text_put_count(out, "until", s->until_ms);
 	put_some(out, "by", s->by);
@@ -49,6 +52,7 @@ static void write_entry(struct text_buffer *out, const struct audit_entry *e)
 	put_some(out, "command", e->command);
 	put_some(out, "user", e->user);
 	put_some(out, "room", e->room);
+	put_some(out, "to", e->to);
 	put_some(out, "id", e->id);
 	text_put_count(out, "seconds", e->seconds);
 	put_some(out, "text", e->text);
@@ -140,19 +144,35 @@ static enum sanction_kind kind_of(const struct json_object *o, bool *lifted)
 	return SANCTION_KINDS;
 }
 
+/* Which members a kind has. */
+static bool fits(const struct sanction *s)
+{
+	bool about_room = s->kind == SANCTION_ROOM || s->kind == SANCTION_NAME;
+
+	if (about_room ? s->user[0] != '\0' : !is_address(s->user))
+		return false;
+	if (s->kind == SANCTION_NAME) {
+		/* a name leads somewhere else, and for good */
+		if (s->until_ms != 0 || strcmp(s->room, s->to) == 0 || !room_name_valid(s->to, strlen(s->to)))
+			return false;
+	} else if (s->to[0] != '\0') {
+		return false;
+	}
+	return s->room[0] != '\0' ? s->kind != SANCTION_BAN && room_name_valid(s->room, strlen(s->room))
+	                          : !about_room;
+}
+
 static bool read_sanction(const struct json_object *o, struct sanction *s)
 {
 	memset(s, 0, sizeof(*s));
 	s->kind = kind_of(o, &s->lifted);
 	if (s->kind == SANCTION_KINDS || !read_text(o, "user", s->user, IDENTITY_MAX) ||
-	    !read_text(o, "room", s->room, ROOM_MAX) || !read_text(o, "by", s->by, IDENTITY_MAX) ||
+	    !read_text(o, "room", s->room, ROOM_MAX) || !read_text(o, "to", s->to, ROOM_MAX) ||
+	    !read_text(o, "by", s->by, IDENTITY_MAX) ||
 	    !read_text(o, "reason", s->reason, MODERATION_REASON_MAX) || !read_number(o, "since", &s->since_ms) ||
 	    !read_number(o, "until", &s->until_ms))
 		return false;
-	if (s->kind == SANCTION_ROOM ? s->user[0] != '\0' : !is_address(s->user))
-		return false;
-	return s->room[0] != '\0' ? s->kind != SANCTION_BAN && room_name_valid(s->room, strlen(s->room))
-	                          : s->kind != SANCTION_ROOM;
+	return fits(s);
 }
 
 bool moderation_text_take(const char *line, size_t len, struct sanction *out)
@@ -169,9 +189,9 @@ static bool read_entry(const struct json_object *o)
 	memset(&e, 0, sizeof(e));
 	return read_text(o, "by", e.by, IDENTITY_MAX) && read_text(o, "command", e.command, AUDIT_WORD_MAX) &&
 	       read_text(o, "result", e.result, AUDIT_WORD_MAX) && read_text(o, "user", e.user, IDENTITY_MAX) &&
-	       read_text(o, "room", e.room, ROOM_MAX) && read_text(o, "id", e.id, ULID_LEN) &&
-	       read_text(o, "text", e.text, AUDIT_TEXT_MAX) && read_number(o, "at", &e.at_ms) &&
-	       read_number(o, "seconds", &e.seconds) && audit_add(&e);
+	       read_text(o, "room", e.room, ROOM_MAX) && read_text(o, "to", e.to, ROOM_MAX) &&
+	       read_text(o, "id", e.id, ULID_LEN) && read_text(o, "text", e.text, AUDIT_TEXT_MAX) &&
+	       read_number(o, "at", &e.at_ms) && read_number(o, "seconds", &e.seconds) && audit_add(&e);
 }
 
 static bool read_line(const struct json_object *o, bool first)

@@ -17,6 +17,7 @@
 #include "moderators.h"
 #include "nodes.h"
 #include "peers.h"
+#include "room_names.h"
 #include "seen.h"
 
 #include "common/roster.h"
@@ -128,20 +129,26 @@ static void note(const struct sanction *s)
 	    [SANCTION_BAN] = {"ban", "unban"},
 	    [SANCTION_MUTE] = {"mute", "unmute"},
 	    [SANCTION_ROOM] = {"closeRoom", "openRoom"},
+	    [SANCTION_NAME] = {"renameRoom", "renameRoom"},
 	};
 	static const enum command_which which[SANCTION_KINDS][2] = {
 	    [SANCTION_BAN] = {COMMAND_BAN, COMMAND_UNBAN},
 	    [SANCTION_MUTE] = {COMMAND_MUTE, COMMAND_UNMUTE},
 	    [SANCTION_ROOM] = {COMMAND_CLOSE_ROOM, COMMAND_OPEN_ROOM},
+	    [SANCTION_NAME] = {COMMAND_RENAME_ROOM, COMMAND_RENAME_ROOM},
 	};
 	struct command c;
 	struct identity by;
 
+	/* a name that is given back: the word that gives it is noted */
+	if (s->kind == SANCTION_NAME && s->lifted)
+		return;
 	memset(&c, 0, sizeof(c));
 	c.which = which[s->kind][s->lifted];
 	(void)snprintf(c.name, sizeof(c.name), "%s", names[s->kind][s->lifted]);
 	c.has_user = s->user[0] != '\0' && identity_parse(s->user, strlen(s->user), &c.user);
 	memcpy(c.room, s->room, sizeof(c.room));
+	memcpy(c.to, s->to, sizeof(c.to));
 	memcpy(c.text, s->reason, sizeof(s->reason));
 	c.has_seconds = !s->lifted && s->until_ms > s->since_ms;
 	if (c.has_seconds)
@@ -154,11 +161,11 @@ static bool is_spared(const struct sanction *s)
 {
 	struct identity who;
 
-	return !s->lifted && s->kind != SANCTION_ROOM && identity_parse(s->user, strlen(s->user), &who) &&
+	return !s->lifted && s->user[0] != '\0' && identity_parse(s->user, strlen(s->user), &who) &&
 	       moderators_listed(&who);
 }
 
-/* Whoever is banned must leave, bridges must know of rooms. */
+/* Whoever is banned must leave, bridges and history must know of rooms. */
 static void follow(const char *node, const struct sanction *s)
 {
 	char why[COMMAND_REASON_MAX + 16];
@@ -167,6 +174,8 @@ static void follow(const char *node, const struct sanction *s)
 
 	if (s->kind == SANCTION_ROOM)
 		(void)events_room(s->room, !s->lifted); /* logged */
+	if (s->kind == SANCTION_NAME)
+		room_names_follow(s);
 	if (s->kind != SANCTION_BAN || s->lifted || !identity_parse(s->user, strlen(s->user), &who))
 		return;
 	commands_explain("banned", s->reason, why, sizeof(why));
@@ -193,12 +202,12 @@ static bool take_one(const char *node, const struct sanction *s)
 		follow(node, s);
 		return true;
 	case MODERATION_FULL:
-		not_done(node, "a ban, mute or closed room", s->user, "there are too many");
+		not_done(node, "a ban, mute, closed or renamed room", s->user, "there are too many");
 		return false;
 	case MODERATION_NO_MEMORY:
 		break;
 	}
-	not_done(node, "a ban, mute or closed room", s->user, "out of memory");
+	not_done(node, "a ban, mute, closed or renamed room", s->user, "out of memory");
 	return false;
 }
 

@@ -4,7 +4,7 @@
  * Said on the topic of each node (nodes.h), QoS 1:
  *
  *   imposed <life> news|all
- *       with one line for each ban, mute and closed room, or what has been taken away, as in
+ *       with one line for each ban, mute, closed and renamed room, or what has been taken away, as in
  *       moderation_text.h. news: a moderator has just said so. all: what is in force or remembered, in one
  *       publish or several, whenever another node appears; so a node that was away for however long, or is
  *       new, learns them.

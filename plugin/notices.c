@@ -85,6 +85,17 @@ void notices_error(const struct client *author, enum chat_error error, const cha
 	                         ref ? strlen(ref) : 0, text, sizeof(text)));
 }
 
+void notices_room_renamed(const struct client *author, const char *to, const char *ref)
+{
+	char text[REPLY_MAX];
+
+	if (ref && *ref == '\0')
+		ref = NULL;
+	notices_send(author, text,
+	             reply_room_renamed(state.options->language, state.options->system_sender, to, ref,
+	                                ref ? strlen(ref) : 0, text, sizeof(text)));
+}
+
 void notices_recipient_offline(const struct client *author, const struct identity *recipient)
 {
 	char text[REPLY_MAX];

@@ -25,6 +25,9 @@ void notices_ack(const struct client *author, const char *ref, const struct ref_
 /* field and ref: "" or NULL for none. */
 void notices_error(const struct client *author, enum chat_error error, const char *field, const char *ref);
 
+/* The room has another name, which the error tells. */
+void notices_room_renamed(const struct client *author, const char *to, const char *ref);
+
 void notices_recipient_offline(const struct client *author, const struct identity *recipient);
 
 /* Any text of len bytes to a client's notices topic; 0 means that there was no text to be had. */

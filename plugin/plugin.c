@@ -24,6 +24,7 @@
 #include "nodes.h"
 #include "presence.h"
 #include "refs.h"
+#include "renames.h"
 #include "start.h"
 #include "tokens.h"
 #include "typing.h"
@@ -121,6 +122,7 @@ static int on_tick(int event, void *data, void *userdata)
 	tokens_tick(now);
 	bridges_tick(now);
 	deletions_tick();
+	renames_tick(now);
 	kicks_tick(now);
 	moderation_store_tick(now);
 	if (now - state.tidied_ms >= TIDY_MS) {

@@ -4,6 +4,7 @@
 #include "relay.h"
 
 #include "clock.h"
+#include "common/canonical_room.h"
 #include "common/topic.h"
 #include "compat.h"
 #include "counters.h"
@@ -14,12 +15,14 @@
 #include "options.h"
 #include "origin.h"
 #include "properties.h"
+#include "room_names.h"
 #include "rooms.h"
 #include "schema_canonical.h"
 #include "seen.h"
 #include "typing.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define AHEAD_MS 60000 /* by which another node's clock may be ahead of this one's */
@@ -102,14 +105,48 @@ static void pass_id(const char *id)
 		            (ms - now) / 1000);
 }
 
+/* What another node has said under a name that the room has no more here: it goes on under the new one,
+ * without a number, for it comes a moment later than what has one. */
+static int say_renamed(struct mosquitto_evt_message *ed, struct schema_canonical *m, const char *now,
+                       const char *via)
+{
+	char *body = malloc(ed->payloadlen + ROOM_MAX);
+	size_t len = body ? canonical_room_put(ed->payload, ed->payloadlen, now, strlen(now), body) : 0;
+	uint64_t n;
+
+	if (len == 0) {
+		free(body);
+		return unavailable();
+	}
+	m->target = (struct schema_target){.room = now, .room_len = strlen(now)};
+	n = history_relayed(&m->sender, &m->target, m->id, body, len);
+	room_names_say(now, body, len, properties_make(via, 0, n, false));
+	free(body);
+	seen_add(m->id, SEEN_ROOM, n);
+	pass_id(m->id);
+	count(COUNTER_ACCEPTED_PEER);
+	return drop(ed);
+}
+
+/* For those who still listen where the room was. */
+static void copy_to_old_names(const struct mosquitto_evt_message *ed, const struct schema_canonical *m,
+                              const char *via, uint64_t seq, uint64_t n)
+{
+	const struct sanction *old = NULL;
+
+	while ((old = room_names_copied(m->target.room, m->target.room_len, old)))
+		room_names_copy(old, ed->payload, ed->payloadlen, properties_make(via, seq, n, false));
+}
+
 static int message(struct mosquitto_evt_message *ed, const struct topic *t)
 {
 	const char *via = origin_is_session(ed->properties) ? "ws" : "mqtt";
 	mosquitto_property *properties;
 	const struct seen *before;
 	struct schema_canonical m;
+	const char *now;
 	unsigned way;
-	uint64_t n;
+	uint64_t n, seq;
 
 	if (ed->qos > 1 || ed->retain)
 		return refuse(ed, "messages come with QoS 0 or 1 and are not retained");
@@ -123,11 +160,16 @@ static int message(struct mosquitto_evt_message *ed, const struct topic *t)
 		count(COUNTER_ACCEPTED_PEER_AGAIN);
 		return drop(ed);
 	}
+	now = way == SEEN_ROOM ? room_names_now(m.target.room, m.target.room_len) : NULL;
+	if (now)
+		return say_renamed(ed, &m, now, via);
 	n = before ? before->n : history_relayed(&m.sender, &m.target, m.id, ed->payload, ed->payloadlen);
-	properties =
-	    properties_make(via, way == SEEN_ROOM ? rooms_next(m.target.room, m.target.room_len) : 0, n, false);
+	seq = way == SEEN_ROOM ? rooms_next(m.target.room, m.target.room_len) : 0;
+	properties = properties_make(via, seq, n, false);
 	if (!properties)
 		return unavailable();
+	if (way == SEEN_ROOM)
+		copy_to_old_names(ed, &m, via, seq, n);
 	properties_replace(ed, properties);
 	seen_add(m.id, way, n);
 	pass_id(m.id);

@@ -56,3 +56,16 @@ uint64_t rooms_next(const char *name, size_t len)
 	room->seq = 1;
 	return room->seq;
 }
+
+bool rooms_known(const char *name, size_t len)
+{
+	return table_find(&state.all, name, len) != NULL;
+}
+
+void rooms_forget(const char *name, size_t len)
+{
+	struct room *room = table_find(&state.all, name, len);
+
+	if (room)
+		forget(room);
+}

@@ -6,6 +6,7 @@
 #ifndef CHAT_ROOMS_H
 #define CHAT_ROOMS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,5 +17,11 @@ void rooms_stop(void);
 
 /* The next number of this room, from 1; 0 when out of memory (the message then carries none). */
 uint64_t rooms_next(const char *name, size_t len);
+
+/* Has this room had a message since the broker's start, as far as is remembered? */
+bool rooms_known(const char *name, size_t len);
+
+/* It counts from 1 again, if it is ever used. */
+void rooms_forget(const char *name, size_t len);
 
 #endif

@@ -39,6 +39,8 @@
 #include "properties.h"
 #include "refs.h"
 #include "relay.h"
+#include "renames.h"
+#include "room_names.h"
 #include "rooms.h"
 #include "seen.h"
 #include "sync.h"
@@ -353,6 +355,7 @@ static bool start_parts(const struct host *host, const struct broker_config *con
 	}
 	if (!history_start(o) || !start_moderation(config, d))
 		return false;
+	room_names_start(o);
 	acks_start(o->history_file[0] != '\0' && o->history_sync);
 	log_start(host, d);
 	if (o->drain_s > 0)
@@ -462,6 +465,8 @@ void stop_all(void)
 	kicks_stop();
 	drain_stop();
 	deletions_stop();
+	renames_stop();
+	room_names_stop();
 	acks_stop();
 	history_stop();
 	sync_stop();

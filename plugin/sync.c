@@ -20,7 +20,9 @@
 #include "notices.h"
 #include "options.h"
 #include "presence.h"
+#include "renames.h"
 #include "renewal.h"
+#include "room_names.h"
 #include "schema.h"
 #include "text_buffer.h"
 #include "tokens.h"
@@ -167,6 +169,50 @@ static void answer_closed(const struct question *q)
 	text_buffer_free(&text);
 }
 
+/* Old names of rooms, each with what it leads to, for a bridge's own connection. */
+static void answer_renamed(const struct question *q)
+{
+	struct text_buffer text = text_buffer_new(MODERATION_MAX * 2 * (ROOM_MAX + 1) + ANSWER_MAX);
+	const struct sanction *s;
+	const char *now;
+
+	text_puts(&text, "renamed ");
+	text_puts(&text, q->token);
+	for (s = moderation_next(SANCTION_NAME, NULL); s; s = moderation_next(SANCTION_NAME, s)) {
+		now = room_names_now(s->room, strlen(s->room));
+		if (!now)
+			continue;
+		text_puts(&text, " ");
+		text_puts(&text, s->room);
+		text_puts(&text, " ");
+		text_puts(&text, now);
+	}
+	if (!text.failed)
+		answer(q, text.at, text.len);
+	else
+		log_limited(LOG_CAUSE_MEMORY, MOSQ_LOG_ERR, "out of memory: a bridge gets no answer");
+	text_buffer_free(&text);
+}
+
+/* "<question> <members>": what a bridge was asked for by events_members. */
+static void take_members(const struct question *q)
+{
+	char numbers[2 * NUMBER_MAX + 2], text[ANSWER_MAX], *end = numbers;
+	uint64_t question = 0, members = 0;
+
+	if (q->rest_len < sizeof(numbers)) {
+		memcpy(numbers, q->rest, q->rest_len);
+		numbers[q->rest_len] = '\0';
+		question = strtoull(numbers, &end, 10);
+		members = strtoull(end, &end, 10);
+	}
+	if (end == numbers + q->rest_len)
+		renames_members(question, members);
+	else
+		log_limited(LOG_CAUSE_QUESTION, MOSQ_LOG_ERR, "a bridge counts members in a way that is not known");
+	answer(q, text, (size_t)snprintf(text, sizeof(text), "members %s", q->token));
+}
+
 static bool word_is(const char *word, size_t len, const char *text, size_t text_len)
 {
 	return len == text_len && memcmp(word, text, len) == 0;
@@ -259,7 +305,8 @@ static const struct {
     {"echo", true, false, answer_echo},          {"report", true, true, answer_report},
     {"metrics", true, true, answer_metrics},     {"closed", true, false, answer_closed},
     {"command", false, true, answer_command},    {"drain", true, false, answer_drain},
-    {"open", false, false, take_open},
+    {"open", false, false, take_open},           {"renamed", true, false, answer_renamed},
+    {"members", true, true, take_members},
 };
 
 void sync_close(const struct client *session, unsigned code, const char *reason)

@@ -18,10 +18,13 @@
  *                      counted, as Prometheus text; nothing behind the token when there are no metrics
  *   closed <token>     "closed <token> <room> <room>...": those that moderators have closed; changes are told
  *                      on <root>/bridges/all (events.h)
- *   drain <token>      "drain <token> <ms>": nobody is to be let in, and all are to have left in so many
- *                      milliseconds (drain.h); or "drain <token> none"; changes are told as well
- *   command <token> <frame>   a frame of that session's client, as it came; the answer is a notice
- * (control.h)
+ *   renamed <token>    "renamed <token> <old> <new> <old> <new>...": names of rooms that moderators have
+ * changed (room_names.h); that there is another one is told on <root>/bridges/all members <token> <question>
+ * <n>          so many sessions of this bridge are in the room that it was asked for on <root>/bridges/all:
+ * "members <question> <room>" (renames.h); "members <token>" drain <token>      "drain <token> <ms>": nobody
+ * is to be let in, and all are to have left in so many milliseconds (drain.h); or "drain <token> none";
+ * changes are told as well command <token> <frame>   a frame of that session's client, as it came; the answer
+ * is a notice (control.h)
  */
 #ifndef CHAT_SYNC_H
 #define CHAT_SYNC_H

@@ -26,15 +26,12 @@ const ZEROS = "0".repeat(16);
 const placeOf = ({ room }) => (room === undefined ? INBOX : "room:" + room);
 
 // Plain http has no crypto.randomUUID().
-const newRef = () => Array.from(crypto.getRandomValues(new Uint32Array(4)), (n) => n.toString(36)).join("-");
+const newRef = () => crypto.getRandomValues(new Uint32Array(4)).join("-");
 
 /** code: the server's, or outbox_full, unconfirmed, disconnected, timeout, closed. */
 export class ChatError extends Error {
 	constructor(code, message = code, field) {
-		super(message);
-		this.name = "ChatError";
-		this.code = code;
-		this.field = field;
+		Object.assign(super(message), { name: "ChatError", code, field });
 	}
 }
 
@@ -248,10 +245,8 @@ export class ChatClient extends EventTarget {
 		this.#seen.begin(this.#dialedAt, since && this.#places());
 		// Any event brings the ready frame.
 		const query = new URLSearchParams({ events: events.includes("presence") ? "presence,typing" : "typing" });
-		if (rooms.length > 0) query.set("room", rooms.join());
-		if (device) query.set("device", device);
-		if (echo) query.set("echo", "1");
-		if (since) query.set("since", since);
+		const more = { room: rooms.join(), device, echo: echo ? 1 : "", since };
+		for (const name in more) if (more[name]) query.set(name, more[name]);
 		try {
 			const address = new URL("ws/" + encodeURIComponent(this.#user) + "?" + query, url);
 			address.protocol = address.protocol.replace("http", "ws");
@@ -281,7 +276,7 @@ export class ChatClient extends EventTarget {
 			ask.sent = false; // messages and joins go out again
 			if (code === 1009 && ask === sent[0][1]) this.#fail(ref, "too_long"); // the largest it was
 			else if (ask.kind === "history") this.#fail(ref, "disconnected");
-			else if (ask.kind !== "message" && ask.kind !== "join") this.#done(ref);
+			else if (!/message|join/.test(ask.kind)) this.#done(ref);
 		}
 		const expired = code === 4002 && typeof this.#options.token === "string";
 		if ((code >= 4100 && code < 4200) || expired || this.#faults > 5) this.#become("refused", { code, reason });
@@ -419,7 +414,10 @@ export class ChatClient extends EventTarget {
 				this.#emit("presence", { user, status, timestamp });
 			}
 		} else if (type === "typing" && this.#options.events.includes("typing")) this.#emit("typing", { sender, room });
-		else if (type === "system") this.#emit("system", frame);
+		else if (type === "system" || type === "renamed") {
+			this.#rooms = this.#rooms?.map((one) => (one === room && frame.to) || one);
+			this.#emit("system", frame);
+		}
 		if (dial !== this.#dial) return; // a listener has closed
 		this.#seen.heard(now);
 		this.#awaitedSince = [...this.#asks.values()].some((ask) => ask.sent) ? now : Infinity;

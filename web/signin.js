@@ -18,10 +18,7 @@ export const forget = () => attempt(() => {
 /** Shows the form until it is filled in; `wanted`: with a token, `error`: why. */
 export function ask({ wanted = false, error = "" } = {}) {
 	const field = $("address"), secret = $("token");
-	const show = (form) => {
-		$("signin").hidden = !form;
-		$("app").hidden = form;
-	};
+	const show = (form) => ($("signin").hidden = !($("app").hidden = form));
 	const trouble = (text) => {
 		$("signin-error").textContent = text;
 		(wanted ? secret : field).focus();

@@ -11,6 +11,7 @@ import pytest
 
 from harness.dialogue import wait_for
 from harness.history import rows, with_history
+from harness.moderation import Moderator, with_passwords
 from harness.wire import Mqtt
 
 A, B, C = "alice@example.com", "bob@example.com", "carol@example.com"
@@ -193,6 +194,26 @@ def test_rooms(page, chat):
     expect(page, "alice", ["the end"], "general")
     assert texts(page, "alice", "garden") == ["one", "three"]
     assert page.js("return clients.alice.rooms") == ["general"]
+
+
+def test_a_renamed_room(page, brokers):
+    """The new name takes the old one's place, over reconnects, too."""
+    chat = with_passwords(brokers)
+    boss = Moderator(chat, client=chat.mqtt(A, password="secret"))
+    make(page, "carol", chat)
+    boss.ok("renameRoom", room="general", to="agora")
+    page.wait("return clients.carol.rooms.join() === 'agora'")
+    assert page.js("return heard('carol', 'system').map(({ type, to }) => type + to)") == ["renamedagora"]
+    page.run("await clients.carol.send({ message: 'one' })")
+    kill_bridge(chat)
+    page.wait("return heard('carol', 'ready').length === 2")
+    chat.mqtt(B, password="secret").send({"message": "two"}, room="agora")
+    expect(page, "carol", ["two"], "agora")
+    # who still has the old name in mind
+    make(page, "dora", chat, rooms=["general"])
+    assert page.js("return clients.dora.rooms") == ["agora"]
+    page.run("await clients.dora.send({ message: 'three' })")
+    expect(page, "carol", ["two", "three"], "agora")
 
 
 def test_typing_and_presence(page, chat):

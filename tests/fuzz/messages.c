@@ -8,6 +8,7 @@
  */
 #include "plugin/messages.h"
 
+#include "common/canonical_room.h"
 #include "common/json.h"
 #include "common/utf8.h"
 #include "plugin/acks.h"
@@ -29,6 +30,7 @@
 #include "plugin/properties.h"
 #include "plugin/refs.h"
 #include "plugin/relay.h"
+#include "plugin/room_names.h"
 #include "plugin/rooms.h"
 #include "plugin/seen.h"
 #include "plugin/sync.h"
@@ -227,6 +229,13 @@ int mosquitto_broker_publish(const char *clientid, const char *topic, int payloa
 		MUST(room_name_valid(t.name, t.name_len));
 		check_object(payload, (size_t)payloadlen);
 		break;
+	case TOPIC_ROOM: { /* of a room that has been renamed there: a copy, or what is said under an old name */
+		size_t at, len;
+		MUST(canonical_room_find(payload, (size_t)payloadlen, &at, &len));
+		MUST(len == t.name_len && memcmp((const char *)payload + at, t.name, len) == 0);
+		check_object(payload, (size_t)payloadlen);
+		break;
+	}
 	case TOPIC_NODE: /* what a node says of itself */
 		MUST(peers_any() && topic_level_equals(t.name, t.name_len, options.node, strlen(options.node)));
 		break;
@@ -382,6 +391,7 @@ static void start(uint8_t how)
 	relay_start(&options);
 	nodes_start(&options);
 	events_start(&options);
+	room_names_start(&options);
 	presence_start(&options);
 	users_limit((struct value_rate){0, 0});
 	notices_start(&options);
@@ -422,6 +432,7 @@ static void stop(void)
 	audit_stop();
 	kicks_stop();
 	deletions_stop();
+	room_names_stop();
 	events_stop();
 	seen_stop();
 	relay_stop();

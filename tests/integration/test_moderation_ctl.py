@@ -35,12 +35,12 @@ def test_commands_at_a_terminal(brokers):
     assert bob.expect_close(4102).reason == "kicked: enough \u00e9 \"x\""
     for words, out in [(["ban", B, "--seconds", "60", "spam"], '{"sessions":0}\n'), (["unban", B], ""),
                        (["mute", B, "--room", "general"], ""), (["unmute", B, "--room", "general"], ""),
-                       (["closeRoom", "hall"], ""), (["openRoom", "hall"], ""), (["announce", "tea"], "")]:
+                       (["closeRoom", "hall"], ""), (["openRoom", "hall"], ""), (["renameRoom", "hall", "salon"], ""), (["announce", "tea"], "")]:
         done = ctl(chat, *words)
         assert (done.returncode, done.stdout, done.stderr) == (0, out, ""), done
     audit = json.loads(ctl(chat, "getAudit").stdout)["entries"]
     assert [one["command"] for one in audit][::-1] == \
-        ["kick", "ban", "unban", "mute", "unmute", "closeRoom", "openRoom", "announce"], audit
+        ["kick", "ban", "unban", "mute", "unmute", "closeRoom", "openRoom", "renameRoom", "announce"], audit
     ban = audit[-2]
     assert (ban["user"], ban["seconds"], ban["text"]) == (B, 60, "spam"), ban
     bob = chat.ws(B, token="secret")

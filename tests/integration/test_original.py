@@ -35,7 +35,7 @@ def errors():
     """code -> (English, Spanish), from the table of both programs."""
     with open(os.path.join(REPO, "common", "errors.h"), encoding="utf-8") as f:
         rows = re.findall(r'X\(\w+, "(\w+)",\s*"([^"]*)",\s*\\?\s*"([^"]*)"\)', f.read())
-    assert len(rows) == 23, rows
+    assert len(rows) == 24, rows
     return {code: (english, spanish) for code, english, spanish in rows}
 
 

@@ -39,7 +39,7 @@ def bosses(star):
 
 
 def listed(boss, what, key="user", **members):
-    name = {"listBans": "bans", "listMutes": "mutes", "listClosedRooms": "rooms"}[what]
+    name = {"listBans": "bans", "listMutes": "mutes", "listClosedRooms": "rooms", "listRenamedRooms": "rooms"}[what]
     return {entry[key]: entry for entry in boss.ok(what, **members)[name]}
 
 
@@ -207,3 +207,64 @@ def test_what_a_peer_may_not(star, bosses):
     node2.publish("chat/nodes/node2", ("order 1 %s\n%s\n%s" % (ulid, A, good)).encode())
     page.expect_nothing()
     node2.close()
+
+
+def test_a_renamed_room(star, bosses):
+    """At each node who is there is moved and what was said stands under the new name; what another node still says under the old one, too."""
+    pages = [session(node, C, rooms=["hall"]) for node in star]
+    author = member(star[0], B)
+    author.send({"message": "before"}, room="hall")
+    for page, node in zip(pages, star):
+        wait_stored(node, page.expect_message("before", B, room="hall")["id"])
+    bosses[1].ok("renameRoom", room="hall", to="salon")
+    entries = wait_listed(bosses, "listRenamedRooms", "hall", key="room")
+    assert entries[0] == entries[1] == entries[2] and entries[0]["to"] == "salon", entries
+    for page in pages:
+        page.expect(type="renamed", room="hall", to="salon")
+    author.send({"message": "after"}, room="salon")
+    for page, node in zip(pages, star):
+        page.expect_message("after", B, room="salon")
+        page.rooms = {"salon"}
+        page.send({"type": "history", "room": "hall", "ref": "h"})
+        messages = page.expect(type="history", room="salon", ref="h")["messages"]
+        assert [(one["room"], one["message"]) for one in messages] == [("salon", "before"), ("salon", "after")], messages
+    for boss in bosses:
+        entry = boss.ok("getAudit", count=1)["entries"][0]
+        assert (entry["command"], entry["by"], entry["room"], entry["to"]) == ("renameRoom", A, "hall", "salon"), entry
+    # a node that has not heard of it yet
+    reader = member(star[0], C).read_room("salon")
+    author.send({"message": "a pattern"}, room="salon")
+    pattern = reader.expect_message("a pattern", B).raw.decode()
+    for page in pages:
+        page.expect_message("a pattern", B)
+    old = pattern.split('"id":"')[1][:26]
+    node2 = at_hub(star)
+    late = pattern.replace(old, old[:20] + "ZZZZZZ").replace("salon", "hall").replace("a pattern", "late")
+    node2.publish("chat/rooms/hall", late.encode())
+    node2.publish("chat/rooms/hall", late.encode())
+    assert reader.expect_message("late", B, room="salon").topic == "chat/rooms/salon"
+    pages[0].expect_message("late", B, room="salon")
+    reader.expect_nothing()
+    node2.close()
+    # and back: the old name is a name again, at each node
+    bosses[2].ok("renameRoom", room="salon", to="hall")
+    wait_listed(bosses, "listRenamedRooms", "hall", there=False, key="room")
+    for page in pages:
+        frames = [page.next(), page.next()] if page is not pages[0] else [page.next()]
+        assert frames[-1].get("type") == "renamed" and frames[-1]["to"] == "hall", frames
+
+
+def test_two_nodes_that_rename_against_each_other(star, bosses):
+    """Cut off from each other they make names lead in a circle: the later word counts at each."""
+    bosses[0].ok("renameRoom", room="east", to="west")
+    wait_listed(bosses, "listRenamedRooms", "east", key="room")
+    star.wires[1].cut()
+    bosses[1].ok("renameRoom", room="west", to="east")
+    bosses[0].ok("renameRoom", room="west", to="south")
+    star.wires[1].mend()
+    for node, boss in zip(star, bosses):
+        wait_for(lambda: listed(boss, "listRenamedRooms", "room").get("west", {}).get("to") == "south",
+                 lambda: repr(boss.ok("listRenamedRooms")), LINKED)
+        author = member(node, B).read_notices()
+        author.send({"message": "x", "ref": "1"}, room="west")
+        author.expect(type="error", code="room_renamed", to="south", ref="1")

@@ -53,6 +53,9 @@ static void everything(void **state)
 	assert_int_equal(got.which, COMMAND_KICK);
 	assert_null(take("{\"command\":\"deleteMessage\",\"id\":\"01ARZ3NDEKTSV4RRFFQ69G5FAV\"}"));
 	assert_string_equal(got.id, "01ARZ3NDEKTSV4RRFFQ69G5FAV");
+	assert_null(take("{\"command\":\"renameRoom\",\"room\":\"a\",\"to\":\"\\u0062-c\"}"));
+	assert_string_equal(got.room, "a");
+	assert_string_equal(got.to, "b-c");
 }
 
 static void bounds(void **state)
@@ -109,6 +112,9 @@ static void faults(void **state)
 	gives("{\"command\":\"openRoom\",\"room\":\"A\"}", "invalid_room", "room");
 	gives("{\"command\":\"deleteMessage\",\"id\":\"\\u0030\"}", "invalid_id", "id");
 	gives("{\"command\":\"announce\",\"message\":\"  \"}", "empty_message", "message");
+	gives("{\"command\":\"renameRoom\",\"room\":\"a\"}", "missing_field", "to");
+	gives("{\"command\":\"renameRoom\",\"room\":\"a\",\"to\":\"B\"}", "invalid_room", "to");
+	gives("{\"command\":\"closeRoom\",\"room\":\"a\",\"to\":\"b\"}", "unknown_field", "to");
 	gives("{\"command\":\"getAudit\",\"count\":0}", "out_of_range", "count");
 }
 
@@ -150,6 +156,8 @@ static void requests(void **state)
 	      "{\"commands\":[{\"command\":\"ban\",\"seconds\":60,\"user\":\"bob@x.org\"}]}");
 	makes(WORDS("announce", "tea", "--room", "hall"),
 	      "{\"commands\":[{\"command\":\"announce\",\"message\":\"tea\",\"room\":\"hall\"}]}");
+	makes(WORDS("renameRoom", "old", "new"),
+	      "{\"commands\":[{\"command\":\"renameRoom\",\"room\":\"old\",\"to\":\"new\"}]}");
 	makes(WORDS("getAudit"), "{\"commands\":[{\"command\":\"getAudit\"}]}");
 	makes(WORDS("drain"), "{\"commands\":[{\"command\":\"drain\"}]}");
 	makes(WORDS("drain", "60"), "{\"commands\":[{\"command\":\"drain\",\"seconds\":60}]}");

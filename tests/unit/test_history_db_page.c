@@ -50,6 +50,30 @@ static void general(const char *before, const char *after, uint32_t limit, const
 	gives(page_of(VIEW_ROOM, "general", before, after, limit), expected, complete);
 }
 
+/* A message keeps the name that its room had; it is given under the one by which it is asked for. */
+static void of_a_renamed_room(void **state)
+{
+#define SAID(room)                                                                                           \
+	"{\"id\":\"01ARZ3NDEKTSV4RRFFQ69G5FAV\",\"sender\":\"a@x.org\",\"room\":\"" room "\",\"message\":\"x\"}"
+	(void)state;
+	keep(1, 1, HISTORY_ROOM, "a-longer-name", SAID("old"));
+	keep(2, 2, HISTORY_ROOM, "a-longer-name", SAID("a-longer-name"));
+	gives(page_of(VIEW_ROOM, "a-longer-name", "", "", 5), SAID("a-longer-name") "," SAID("a-longer-name"),
+	      true);
+	struct history_replay r = {
+	    .place = place_of(VIEW_ROOM, "a-longer-name"), .upto = 2, .page_bytes = REPLAY_PAGE_BYTES};
+	memcpy(r.since, id_of(0), sizeof r.since);
+	done(history_db_replay(db, &r));
+	assert_int_equal(r.count, 2);
+	for (uint32_t at = 0, next; at < r.frames->len; at = next) {
+		size_t len;
+		const char *text = chunk_frame_payload(r.frames, at, &len, &next);
+		assert_int_equal(len, strlen(SAID("a-longer-name")));
+		assert_memory_equal(text, SAID("a-longer-name"), len);
+	}
+	chunk_release(r.frames);
+}
+
 /* ---- where ------------------------------------------------------------------------------------ */
 
 static void in_both_directions(void **state)
@@ -344,6 +368,7 @@ int main(void)
 	    TEST(ids_that_do_not_exist),
 	    TEST(by_delivery),
 	    TEST(of_each_kind_of_place),
+	    TEST(of_a_renamed_room),
 	    TEST(nothing_is_stored),
 	    TEST(at_the_limit),
 	    TEST(not_more_than_so_many_bytes),

@@ -303,6 +303,51 @@ static void forgotten(void **state)
 	history_store_close(store);
 }
 
+static bool room_is_there(struct history_store *store, const char *room)
+{
+	bool found = false;
+
+	assert_int_equal(history_store_find_room(store, room, strlen(room), &found), STORE_OK);
+	return found;
+}
+
+static void rename_room(struct history_store *store, uint64_t n, const char *from, const char *to)
+{
+	assert_int_equal(history_store_begin(store), STORE_OK);
+	assert_int_equal(history_store_rename_room(store, n, from, strlen(from), to, strlen(to)), STORE_OK);
+	assert_int_equal(history_store_commit(store), STORE_OK);
+}
+
+static void a_room_with_another_name(void **state)
+{
+	struct history_store *store = open_store();
+	unsigned removed;
+
+	(void)state;
+	fill(store, 1, 6);
+	assert_true(room_is_there(store, "general"));
+	assert_false(room_is_there(store, "hall") || room_is_there(store, HISTORY_PAIR_NAME));
+	rename_room(store, 7, "general", "hall");
+	assert_true(room_is_there(store, "hall"));
+	assert_false(room_is_there(store, "general"));
+	assert_int_equal(atoi(history_ask("SELECT n FROM progress")), 7);
+	/* where there is none, and once more */
+	rename_room(store, 8, "general", "hall");
+	rename_room(store, 9, "nowhere", "elsewhere");
+	assert_false(room_is_there(store, "elsewhere"));
+	/* together with what is there already */
+	fill(store, 11, 13);
+	rename_room(store, 14, "general", "hall");
+	assert_false(room_is_there(store, "general"));
+	assert_int_equal(
+	    atoi(history_ask("SELECT count(*) FROM messages JOIN places USING(place) WHERE name='hall'")), 5);
+	assert_int_equal(atoi(history_ask("SELECT count(*) FROM places")), 2);
+	assert_int_equal(history_store_trim(store, HISTORY_T0 + 100, 100, &removed), STORE_OK);
+	assert_int_equal(removed, 9);
+	assert_false(room_is_there(store, "hall"));
+	history_store_close(store);
+}
+
 static void trimmed(void **state)
 {
 	struct history_store *store = open_store();
@@ -506,6 +551,7 @@ int main(void)
 	    CASE(taken_away),
 	    CASE(other_files),
 	    CASE(damaged),
+	    CASE(a_room_with_another_name),
 	    cmocka_unit_test(names_of_pairs),
 	};
 

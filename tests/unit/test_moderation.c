@@ -145,6 +145,7 @@ static void what_is_taken_away(void **state)
 static void there_and_back(void **state)
 {
 	struct text_buffer text = text_buffer_new(MODERATION_TEXT_MAX), again = text;
+	struct sanction name = {.kind = SANCTION_NAME, .since_ms = NOW, .room = "old", .to = "new"};
 	struct sanction lifted = {.kind = SANCTION_ROOM, .lifted = true, .since_ms = NOW, .room = "attic"};
 	struct audit_entry e = {.at_ms = NOW,
 	                        .seconds = 60,
@@ -152,6 +153,7 @@ static void there_and_back(void **state)
 	                        .command = "ban",
 	                        .result = "ok",
 	                        .user = "bob@x.org",
+	                        .to = "new",
 	                        .text = "\\ \"\xc3\xa9\""};
 	unsigned line;
 
@@ -162,6 +164,7 @@ static void there_and_back(void **state)
 	assert_int_equal(set(SANCTION_MUTE, "bob@x.org", "hall", NOW), MODERATION_OK);
 	assert_int_equal(set(SANCTION_ROOM, "", "hall", 0), MODERATION_OK);
 	assert_int_equal(moderation_set(&lifted), MODERATION_OK);
+	assert_int_equal(moderation_set(&name), MODERATION_OK);
 	for (unsigned n = 0; n < AUDIT_MAX + 3; n++) {
 		e.at_ms++;
 		assert_true(audit_add(&e));
@@ -176,6 +179,9 @@ static void there_and_back(void **state)
 	audit_stop();
 	assert_true(moderation_text_read(text.at, text.len, &line));
 	assert_int_equal(moderation_count(SANCTION_MUTE), 2);
+	assert_string_equal(moderation_renamed("old", 3)->to, "new");
+	assert_null(moderation_renamed("new", 3));
+	assert_string_equal(audit_get(0)->to, "new");
 	assert_string_equal(moderation_next(SANCTION_BAN, NULL)->reason, "\"\xc3\xa9\"");
 	moderation_text_write(&again);
 	assert_int_equal(again.len, text.len);
@@ -211,6 +217,14 @@ static void bad_lines(void **state)
 	    HEAD "{\"kind\":\"room\",\"since\":1,\"until\":0}\n",
 	    HEAD "{\"kind\":\"room\",\"room\":\"A\",\"since\":1,\"until\":0}\n",
 	    HEAD "{\"kind\":\"mute\",\"user\":\"bob@x.org\",\"reason\":\"a\\nb\",\"since\":1,\"until\":0}\n",
+	    HEAD "{\"kind\":\"rename\",\"room\":\"a\",\"since\":1,\"until\":0}\n",
+	    HEAD "{\"kind\":\"rename\",\"to\":\"a\",\"since\":1,\"until\":0}\n",
+	    HEAD "{\"kind\":\"rename\",\"room\":\"a\",\"to\":\"B\",\"since\":1,\"until\":0}\n",
+	    HEAD "{\"kind\":\"rename\",\"room\":\"a\",\"to\":\"a\",\"since\":1,\"until\":0}\n",
+	    HEAD "{\"kind\":\"rename\",\"room\":\"a\",\"to\":\"b\",\"since\":1,\"until\":5}\n",
+	    HEAD
+	    "{\"kind\":\"rename\",\"user\":\"a@x.org\",\"room\":\"a\",\"to\":\"b\",\"since\":1,\"until\":0}\n",
+	    HEAD "{\"kind\":\"room\",\"room\":\"a\",\"to\":\"b\",\"since\":1,\"until\":0}\n",
 	    HEAD "{\"kind\":\"audit\",\"at\":1}\n",
 	    HEAD "{\"kind\":\"audit\",\"at\":1,\"seconds\":99999999999999999999}\n",
 	};

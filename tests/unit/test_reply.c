@@ -40,6 +40,26 @@ static size_t offline_in_spanish(char *out, size_t cap)
 	return reply_recipient_offline(CHAT_SPANISH, "Sistema", "bob@x.org", out, cap);
 }
 
+static size_t room_renamed(char *out, size_t cap)
+{
+	return reply_room_renamed(CHAT_ENGLISH, "System", "salon", "r", 1, out, cap);
+}
+
+static size_t room_renamed_in_spanish(char *out, size_t cap)
+{
+	return reply_room_renamed(CHAT_SPANISH, "Sistema", "salon", NULL, 0, out, cap);
+}
+
+static size_t renamed(char *out, size_t cap)
+{
+	return reply_renamed(CHAT_ENGLISH, "System", "hall", "salon", out, cap);
+}
+
+static size_t renamed_in_spanish(char *out, size_t cap)
+{
+	return reply_renamed(CHAT_SPANISH, "Sistema", "hall", "salon", out, cap);
+}
+
 static void exact_bytes_in_every_buffer(void **state)
 {
 	static const struct {
@@ -58,6 +78,17 @@ static void exact_bytes_in_every_buffer(void **state)
 	    {offline_in_spanish, "{\"type\":\"system\",\"code\":\"recipient_offline\",\"sender\":\"Sistema\","
 	                         "\"message\":\"bob@x.org no está "
 	                         "conectado\"}"},
+	    {room_renamed, "{\"type\":\"error\",\"code\":\"room_renamed\",\"message\":\"the room is called salon "
+	                   "now\",\"sender\":\"System\",\"to\":\"salon\",\"ref\":\"r\"}"},
+	    {room_renamed_in_spanish,
+	     "{\"type\":\"error\",\"code\":\"room_renamed\",\"message\":\"la sala se llama "
+	     "ahora salon\",\"sender\":\"Sistema\",\"to\":\"salon\"}"},
+	    {renamed,
+	     "{\"type\":\"renamed\",\"room\":\"hall\",\"to\":\"salon\",\"sender\":\"System\",\"message\":"
+	     "\"the room hall is called salon now\"}"},
+	    {renamed_in_spanish,
+	     "{\"type\":\"renamed\",\"room\":\"hall\",\"to\":\"salon\",\"sender\":\"Sistema\","
+	     "\"message\":\"la sala hall se llama ahora salon\"}"},
 	};
 
 	(void)state;
