@@ -3,6 +3,7 @@
 #include "bridge/bridge.h"
 #include "bridge/sandbox.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -183,6 +184,18 @@ static void start_work(struct history_reader *r)
 	}
 }
 
+/* A room is read under its present name. Asked for as late as that, for a bridge that has just started hears
+ * of the names before it gets its first position. */
+static void read_as_called(struct history_question *q)
+{
+	struct history_place *place = &q->page.place;
+	const char *now = NULL;
+	if (!q->is_replay && place->kind == VIEW_ROOM)
+		now = renamed_rooms_now(&q->reader->bridge->renamed, place->name, strlen(place->name));
+	if (now != NULL)
+		(void)snprintf(place->name, sizeof place->name, "%s", now);
+}
+
 /* ---- the position of a page ------------------------------------------------------------------ */
 
 static void unlist_unplaced(struct history_question *q)
@@ -204,6 +217,7 @@ static void on_position(struct sync_question *question, struct mqtt_span rest, s
 		answer(q->reader, q);
 		return;
 	}
+	read_as_called(q);
 	append(q->reader, q);
 	start_work(q->reader);
 }
@@ -223,6 +237,7 @@ void history_submit(struct history_reader *r, struct history_question *q)
 	q->position.on_lost = on_position_lost;
 	/* without a connection to the broker nothing new is accepted: what is there is all there is */
 	if (q->is_replay || !sync_ask(&r->bridge->sync, &q->position, "position")) {
+		read_as_called(q);
 		append(r, q);
 		start_work(r);
 		return;

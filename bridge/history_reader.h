@@ -13,6 +13,8 @@
  * first asks the plugin how far history goes (the asker of a replay has done so), and both wait here until
  * that much is written, at most HISTORY_WAIT_MS; then they are given as they are, a replay with
  * complete:false.
+ *
+ * A page of a room that was renamed is that of the room as it is called now: page.place has its name then.
  */
 #ifndef CHAT_BRIDGE_HISTORY_READER_H
 #define CHAT_BRIDGE_HISTORY_READER_H

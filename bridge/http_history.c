@@ -177,8 +177,7 @@ bool http_history_room(struct http_exchange *x)
 		return refuse(x, &bad_path);
 	if (!room_name_valid(room, (size_t)n))
 		return refuse(x, &bad_room);
-	const char *now = renamed_rooms_now(&x->bridge->renamed, room, (size_t)n);
-	memcpy(page.place.name, now != NULL ? now : room, now != NULL ? strlen(now) : (size_t)n);
+	memcpy(page.place.name, room, (size_t)n);
 	const struct http_status *bad = read_query(x->query, &page);
 	if (bad == NULL && !x->bridge->history.on)
 		bad = &no_history;

@@ -8,7 +8,6 @@
 #include "common/json.h"
 #include "common/reply.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -129,8 +128,7 @@ static enum chat_error take_place(const struct session *s, const struct values *
 	if (!text_of(&v->member[FIELD_ROOM], text) || !room_name_valid(text, strlen(text)))
 		return CHAT_ERROR_INVALID_ROOM;
 	place->kind = VIEW_ROOM;
-	const char *now = renamed_rooms_now(&s->bridge->renamed, text, strlen(text));
-	(void)snprintf(place->name, sizeof place->name, "%s", now != NULL ? now : text);
+	memcpy(place->name, text, strlen(text) + 1);
 	return CHAT_OK;
 }
 

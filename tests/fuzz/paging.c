@@ -24,12 +24,6 @@ struct history_question *history_question_new(void *owner, void (*on_answer)(str
 	return &question;
 }
 
-const char *renamed_rooms_now(const struct renamed_rooms *r, const char *name, size_t len)
-{
-	MUST(r == &bridge.renamed && room_name_valid(name, len));
-	return len == 3 && memcmp(name, "old", 3) == 0 ? "new" : NULL;
-}
-
 void history_submit(struct history_reader *reader, struct history_question *q)
 {
 	MUST(reader == &bridge.history && q == &question);

@@ -145,6 +145,7 @@ def test_a_device_that_was_away(brokers):
     phone = session(chat, C, rooms=["hall"], device="phone")
     author.send({"message": "there"}, room="hall")
     phone.expect_message("there", B)
+    phone.expect_nothing()
     since = len(chat.log())
     phone.close()
     chat.wait_log(r"Client ws-\S+ (\[.*\] )?(disconnected|closed)", since=since)
