@@ -16,7 +16,7 @@ struct copied_name {
 static void forget_oldest(struct copies *c)
 {
 	struct copied_name **at = &c->names;
-	while ((*at)->next != NULL)
+	while (*at != NULL && (*at)->next != NULL)
 		at = &(*at)->next;
 	free(*at);
 	*at = NULL;

@@ -166,9 +166,10 @@ static bool serve_one(struct rounds *r, struct room *room, struct room_member *m
 static bool serve_several(struct rounds *r, struct session *s)
 {
 	uint64_t at[SESSION_ROOMS_MAX], to[SESSION_ROOMS_MAX];
+	uint32_t count = s->room_count;
 	bool over = passed_over(s);
 	bool any = false;
-	for (uint32_t i = 0; i < s->room_count; i++) {
+	for (uint32_t i = 0; i < count; i++) {
 		struct room *room = s->rooms[i].room;
 		struct room_member *m = &room->members[s->rooms[i].index];
 		at[i] = m->next;
@@ -182,7 +183,7 @@ static bool serve_several(struct rounds *r, struct session *s)
 		const struct room *next = NULL;
 		uint64_t first = 0;
 		uint32_t which = 0;
-		for (uint32_t i = 0; i < s->room_count; i++) {
+		for (uint32_t i = 0; i < count; i++) {
 			const struct room *room = s->rooms[i].room;
 			if (at[i] == to[i])
 				continue;
