@@ -7,8 +7,9 @@
 
 struct copied_name {
 	struct copied_name *next;
-	uint64_t first; /* on its own topic */
-	uint64_t last;  /* copy */
+	uint64_t first;   /* on its own topic */
+	uint64_t last;    /* copy … */
+	uint64_t last_ms; /* … and when it was accepted */
 	size_t len;
 	char name[ROOM_MAX];
 };
@@ -55,18 +56,21 @@ void copies_note(struct copies *c, const char *room, size_t len, uint64_t seq)
 		copies_note_first(&name->first, seq);
 }
 
-bool copies_want(struct copies *c, const char *room, size_t len, uint64_t seq, uint64_t first)
+bool copies_want(struct copies *c, const char *room, size_t len, uint64_t seq, uint64_t sent_ms,
+                 uint64_t first)
 {
 	struct copied_name *name = find(c, room, len);
 	if (first != 0 && seq >= first)
 		return false;
 	if (name == NULL)
-		return true;                 /* rather twice than not at all */
-	if (seq == 1 && name->last != 1) /* the plugin has begun anew; else it is the copy of another old name */
+		return true; /* rather twice than not at all */
+	/* the plugin has begun anew; the same message is the copy of another old name */
+	if (seq == 1 && (name->last != 1 || name->last_ms != sent_ms))
 		name->last = 0;
 	if ((name->first != 0 && seq >= name->first) || seq <= name->last)
 		return false;
 	name->last = seq;
+	name->last_ms = sent_ms;
 	return true;
 }
 

@@ -25,9 +25,11 @@ struct copies {
 	unsigned count;
 };
 
-/* Is the message with this number of that room wanted? first: the first number that has come on the room's
- * own topic, from which on all come there; 0: none yet. What is wanted counts as having come. */
-bool copies_want(struct copies *c, const char *room, size_t len, uint64_t seq, uint64_t first);
+/* Is the message with this number of that room, accepted at sent_ms, wanted? first: the first number that has
+ * come on the room's own topic, from which on all come there; 0: none yet. What is wanted counts as having
+ * come. */
+bool copies_want(struct copies *c, const char *room, size_t len, uint64_t seq, uint64_t sent_ms,
+                 uint64_t first);
 
 /* A message has come on that room's own topic (seq 0: without a number). */
 void copies_note(struct copies *c, const char *room, size_t len, uint64_t seq);

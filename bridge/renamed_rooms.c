@@ -70,7 +70,8 @@ bool renamed_rooms_want(struct renamed_rooms *r, const struct message_marks *cop
 	const struct room *room = rooms_find(&r->bridge->rooms, name.at, name.len);
 	if (copy->seq == 0) /* with QoS 2: it comes on the room's own topic when it is released */
 		return room == NULL || room->subscription != ROOM_SUBSCRIBED;
-	return copies_want(&r->copies, name.at, name.len, copy->seq, room != NULL ? room->first_seq : 0);
+	return copies_want(&r->copies, name.at, name.len, copy->seq, copy->sent_ms,
+	                   room != NULL ? room->first_seq : 0);
 }
 
 bool renamed_rooms_say(const struct mqtt_publish *p, const struct room *room, struct mqtt_span *out)

@@ -80,6 +80,7 @@ static void subscribe_room(struct rooms *r, struct room *room)
 		room->subscribe_id = send_subscription(r, room, TOPIC_ROOM, true);
 		room->subscription = room->subscribe_id != 0 ? ROOM_SUBSCRIBING : ROOM_UNSUBSCRIBED;
 		room->have_seq = false;
+		room->first_seq = 0;
 	}
 	if (room->typing_subscription == ROOM_UNSUBSCRIBED && room->typing_members > 0) {
 		room->typing_subscribe_id = send_subscription(r, room, TOPIC_ROOM_TYPING, true);

@@ -350,10 +350,28 @@ void rounds_settle_session(struct rounds *r, struct session *s)
 		return; /* asked for by what a write has led to: this member has been served */
 	r->serving = true;
 	if (s->room_count > 1)
-		(void)serve_several(r, s);
+		r->writes += serve_several(r, s);
 	else if (s->room_count == 1)
-		(void)serve_one(r, s->rooms[0].room, &s->rooms[0].room->members[s->rooms[0].index]);
+		r->writes += serve_one(r, s->rooms[0].room, &s->rooms[0].room->members[s->rooms[0].index]);
 	r->serving = false;
+}
+
+static struct room_member *member_of(const struct session *s, const struct room *room)
+{
+	for (uint32_t i = 0; i < s->room_count; i++)
+		if (s->rooms[i].room == room)
+			return &s->rooms[i].room->members[s->rooms[i].index];
+	return NULL;
+}
+
+void rounds_take_over(struct rounds *r, struct session *from, struct session *to)
+{
+	for (uint32_t i = 0; i < to->room_count; i++) {
+		struct room *room = to->rooms[i].room;
+		const struct room_member *before = r->serving ? NULL : member_of(from, room);
+		room->members[to->rooms[i].index].next = before != NULL ? before->next : end_of(&room->round);
+	}
+	rounds_settle_session(r, to); /* a place may be one that the round has passed */
 }
 
 static void settle_room(struct rounds *r, struct room *room)

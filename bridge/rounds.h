@@ -104,6 +104,10 @@ void rounds_settle(struct rounds *r);
 /* The same for one session. */
 void rounds_settle_session(struct rounds *r, struct session *s);
 
+/* `from` gets nothing any more; what it has not got yet of the rooms that both are in is given to `to`, which
+ * has been passed over until now. */
+void rounds_take_over(struct rounds *r, struct session *from, struct session *to);
+
 /* What room_member.next is for who comes now: what has been gathered before is not for them. */
 uint64_t rounds_join(const struct room *room);
 

@@ -255,6 +255,7 @@ void session_close(struct session *s, enum close_code code, const char *reason)
 		count_more(code == CLOSE_TOO_SLOW ? COUNTER_UNDELIVERED_SLOW : COUNTER_UNDELIVERED_GONE,
 		           frames - outbox_frames(&s->outbox));
 	}
+	session_hand_over(s);
 	if (!owes_publishes(s))
 		mqtt_link_close(&s->link);
 	put_on_closing_list(s, s->bridge->loop.now_ms + CLOSE_WAIT_MS);
@@ -378,6 +379,7 @@ static void stop_sending(struct session *s, unsigned code, const char *reason)
 	s->state = SESSION_GONE;
 	uncount(s);
 	session_hand_on(s);
+	session_hand_over(s);
 	count_more(COUNTER_UNDELIVERED_GONE, outbox_frames(&s->outbox));
 	outbox_clear(&s->outbox);
 	put_on_closing_list(s, s->bridge->loop.now_ms + LINGER_MS);

@@ -426,6 +426,9 @@ struct session *sessions_author(struct sessions *all, const struct mqtt_publish 
  * receives now. */
 void session_hand_on(struct session *s);
 
+/* The same with what has been gathered in rooms and is not in its outbox yet: behind that. */
+void session_hand_over(struct session *s);
+
 /* The oldest session of the same person that is not leaving; NULL: there is no other. */
 struct session *session_oldest_other(const struct session *s);
 

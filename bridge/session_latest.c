@@ -207,3 +207,11 @@ void session_hand_on(struct session *s)
 		}
 	}
 }
+
+void session_hand_over(struct session *s)
+{
+	struct session *to = latest(s->bridge) && s->who != NULL && !s->silent ? receiver(s->who) : NULL;
+	s->silent |= to != NULL;
+	if (to != NULL)
+		rounds_take_over(&s->bridge->rounds, s, to);
+}

@@ -179,7 +179,8 @@ static bool want_copy(struct session *s, const struct message_marks *marks)
 	const struct membership *m = session_membership(s, marks->copy.at, marks->copy.len);
 	if (marks->seq == 0)
 		return m == NULL || !m->ready || s->catching_up;
-	return copies_want(&s->copies, marks->copy.at, marks->copy.len, marks->seq, m != NULL ? m->first_seq : 0);
+	return copies_want(&s->copies, marks->copy.at, marks->copy.len, marks->seq, marks->sent_ms,
+	                   m != NULL ? m->first_seq : 0);
 }
 
 /* A message of a room is for the session, by its number. old_name: on the topic of an old name of it. */

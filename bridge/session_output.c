@@ -109,6 +109,8 @@ void session_deliver(struct session *s, const struct room *room, struct chunk *c
 
 void session_write_now(struct session *s, struct chunk *c, uint32_t start, uint32_t end)
 {
+	if (session_leaving(s))
+		return; /* since the first half of what it gets in its turn */
 	if (s->outbox.count > 0 || s->blocked) {
 		session_send_shared(s, c, start, end);
 		return;

@@ -74,6 +74,10 @@ void session_move(struct session *s, struct room *room, const char *now)
 	char name[ROOM_MAX + 1];
 	memcpy(name, room->name, sizeof name);
 	session_note_renamed(s, name, strlen(name));
-	if (!session_leaving(s) && !session_change_room(s, room, now, strlen(now)))
+	if (session_leaving(s))
+		return;
+	if (session_change_room(s, room, now, strlen(now)))
+		session_check_joined(s); /* the room that it waited for may be one that it has already */
+	else
 		session_close(s, CLOSE_INTERNAL, "out of memory");
 }

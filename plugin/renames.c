@@ -23,6 +23,7 @@
 #include <string.h>
 
 #define ASK_AGAIN_MS 300
+#define OLD_NAMES_MAX 2000 /* all of them go into one answer to a bridge, which takes 512 KB */
 
 struct waiting {
 	struct waiting *next;
@@ -90,41 +91,52 @@ static enum moderation_result put(struct sanction *s)
 	return result;
 }
 
-static const struct sanction *first_of(enum sanction_kind kind, const char *room)
-{
-	const struct sanction *s = moderation_next(kind, NULL);
+/* What is imposed on people in a room, or on the room. */
+struct imposed {
+	struct sanction *all; /* copies, owned */
+	size_t count;
+};
 
-	while (s && strcmp(s->room, room) != 0)
-		s = moderation_next(kind, s);
-	return s;
+static bool imposed_on(enum sanction_kind kind, const char *room, struct imposed *out)
+{
+	const struct sanction *s = NULL;
+
+	*out = (struct imposed){0};
+	while ((s = moderation_next(kind, s)))
+		out->count += strcmp(s->room, room) == 0;
+	if (out->count == 0)
+		return true;
+	out->all = malloc(out->count * sizeof(*out->all));
+	if (!out->all)
+		return false;
+	out->count = 0;
+	while ((s = moderation_next(kind, s)))
+		if (strcmp(s->room, room) == 0)
+			out->all[out->count++] = *s;
+	return true;
 }
 
-/* Who is muted in the room stays so, and a room that is closed stays closed. */
-static void move_sanctions(enum sanction_kind kind, const char *room, const char *to)
+/* The same for that room, or not for it any more. */
+static void impose(const struct imposed *imposed, const char *room, bool lifted)
 {
-	const struct sanction *found;
+	size_t i;
 	struct sanction s;
 
-	while ((found = first_of(kind, room))) {
-		s = *found;
-		s.lifted = true;
-		(void)put(&s); /* logged */
-		s.lifted = false;
-		memcpy(s.room, to, strlen(to) + 1);
-		if (put(&s) != MODERATION_OK)
+	for (i = 0; i < imposed->count; i++) {
+		s = imposed->all[i];
+		s.lifted = lifted;
+		memcpy(s.room, room, strlen(room) + 1);
+		if (put(&s) != MODERATION_OK && !lifted)
 			log_limited(LOG_CAUSE_MEMORY, MOSQ_LOG_ERR, "out of memory: %s is not muted or closed any more",
-			            s.user[0] != '\0' ? s.user : to);
-		else if (kind == SANCTION_ROOM) {
-			(void)events_room(room, false); /* logged */
-			(void)events_room(to, true);
-		}
+			            s.user[0] != '\0' ? s.user : room);
 	}
 }
 
-static const char *carry_out(const struct command *c, const struct identity *by)
+static const char *rename_room(const struct command *c, const struct identity *by)
 {
 	const struct sanction *old = moderation_renamed(c->to, strlen(c->to));
 	struct sanction s = {.kind = SANCTION_NAME}, back = {.kind = SANCTION_NAME};
+	enum moderation_result result;
 
 	memcpy(s.room, c->room, sizeof(s.room));
 	memcpy(s.to, c->to, sizeof(s.to));
@@ -134,20 +146,40 @@ static const char *carry_out(const struct command *c, const struct identity *by)
 		back.lifted = true;
 		memcpy(back.by, s.by, sizeof(s.by));
 	}
-	switch (put(&s)) {
-	case MODERATION_OK:
-		break;
-	case MODERATION_FULL:
+	if (moderation_count(SANCTION_NAME) >= OLD_NAMES_MAX)
 		return "full";
-	case MODERATION_NO_MEMORY:
-		return "unavailable";
-	}
+	result = put(&s);
+	if (result != MODERATION_OK)
+		return result == MODERATION_FULL ? "full" : "unavailable";
 	if (old)
 		(void)put(&back); /* logged */
-	move_sanctions(SANCTION_MUTE, c->room, c->to);
-	move_sanctions(SANCTION_ROOM, c->room, c->to);
-	room_names_follow(&s);
 	return NULL;
+}
+
+/* Who is muted in the room stays so, and a room that is closed stays closed: under the new name before it is
+ * one, so that there is no moment in which nothing holds. */
+static const char *carry_out(const struct command *c, const struct identity *by)
+{
+	struct imposed mutes = {0}, closing = {0};
+	const char *error = "unavailable";
+
+	if (imposed_on(SANCTION_MUTE, c->room, &mutes) && imposed_on(SANCTION_ROOM, c->room, &closing)) {
+		impose(&mutes, c->to, false);
+		impose(&closing, c->to, false);
+		/* also where it is open: a bridge may still have it closed under this name of before */
+		(void)events_room(c->to, closing.count > 0); /* logged */
+		error = rename_room(c, by);
+		/* no bridge is told that the old name is open: until it knows that it is an old one, nobody joins */
+		impose(&mutes, error ? c->to : c->room, true);
+		impose(&closing, error ? c->to : c->room, true);
+		if (error)
+			(void)events_room(c->to, false);
+		else
+			room_names_follow(moderation_renamed(c->room, strlen(c->room)));
+	}
+	free(mutes.all);
+	free(closing.all);
+	return error;
 }
 
 /* ---- asking -------------------------------------------------------------------------------------- */

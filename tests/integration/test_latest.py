@@ -4,6 +4,7 @@ nobody gets what the same address has sent."""
 import pytest
 
 from harness.dialogue import ABSENT, FACTOR, MARKER, TIMEOUT, Closed, wait_for
+from harness.history import Pour
 
 A, B, C = "alice@example.com", "bob@example.com", "carol@example.com"
 LATEST = {"sessions": "latest"}
@@ -273,6 +274,41 @@ def test_each_message_once_while_sessions_come_and_go(chat):
         return "end" in seen
     wait_for(all_there, "the last message")
     assert sorted(seen) == sorted(["m%d" % n for n in range(total)] + ["end"])
+
+
+def test_each_message_of_a_large_room_once_while_receivers_go(brokers):
+    """A room's members have their turns one after the other: who receives now goes on where the one before was."""
+    chat = brokers(options=dict(LATEST, rate_messages="off", rate_connects="off"))
+    # Most of them take what comes into their sockets' buffers.
+    readers = [chat.raw_ws("reader%d@example.com" % n, rooms=["general"]) for n in range(100)]
+    old = chat.ws(A, ["general"])
+    readers += [chat.raw_ws("more%d@example.com" % n, rooms=["general"]) for n in range(100)]
+    pours = [Pour(chat, "pour%d@example.com" % n, rate=300, limit=300) for n in range(3)]
+    seen = []
+
+    def collect(session):
+        while not session.events.empty():
+            event = session.events.get()
+            if not isinstance(event, Closed):
+                seen.append((event["sender"], int(event["message"])))
+    for n in range(30):
+        new = chat.ws(A, ["general"])
+        collect(old)
+        pours[0].at_least(5 * n)
+        new.close()
+        collect(new)
+    sent = {"pour%d@example.com" % n: pour.stop() for n, pour in enumerate(pours)}
+
+    def all_there():
+        collect(old)
+        return len(seen) >= sum(sent.values())
+    wait_for(all_there, "the last message")
+    old.expect_nothing()
+    for reader in readers:
+        reader.close()
+    # In order: what was still on its way to one of them comes before what the next one is given.
+    assert {who: [n for sender, n in seen if sender == who] for who in sent} == {
+        who: list(range(count)) for who, count in sent.items()}
 
 
 def test_all_is_the_default(brokers):

@@ -9,9 +9,11 @@
 
 static struct copies copies;
 
+static uint64_t now_ms = 1000;
+
 static bool want(const char *room, uint64_t seq, uint64_t first)
 {
-	return copies_want(&copies, guarded(0, room, strlen(room)), strlen(room), seq, first);
+	return copies_want(&copies, guarded(0, room, strlen(room)), strlen(room), seq, now_ms, first);
 }
 
 static void until_its_own_topic_has_begun(void **state)
@@ -38,6 +40,10 @@ static void numbers_that_begin_anew(void **state)
 	assert_true(want("new", 90, 0));
 	assert_true(want("new", 1, 0));
 	assert_true(want("new", 2, 0));
+	assert_true(want("new", 1, 0));
+	assert_false(want("new", 1, 0));
+	now_ms++;
+	assert_true(want("new", 1, 0));
 	copies_note_first(&first, 50);
 	copies_note_first(&first, 51);
 	assert_int_equal(first, 50);
