@@ -129,10 +129,9 @@ static void measure(struct run *run)
 
 	run->phase = LOAD;
 	run->due_start = run_look(run);
-	if (run->authors > 0) {
+	if (run->authors > 0)
 		authors_start(run);
-		load_until(run, run->due_start + (uint64_t)(run->o->warmup * 1e6));
-	}
+	load_until(run, run->due_start + (uint64_t)(run->o->warmup * 1e6));
 	run->phase = MEASURE;
 	sample(run, r->begin);
 	bytes = run->net.bytes_in;

@@ -429,10 +429,23 @@ void rounds_leave(struct rounds *r, struct room *room, uint32_t index)
 
 /* ---- pacing ---------------------------------------------------------------------------- */
 
-/* Wakes the loop. False when there is no timer: do not wait. */
+static void on_busy(uv_idle_t *handle)
+{
+	(void)handle; /* that it runs keeps the loop from sleeping */
+}
+
+static void stay_awake(struct rounds *r, bool awake)
+{
+	if (awake)
+		(void)uv_idle_start(&r->busy, on_busy); /* fails only without a callback */
+	else
+		(void)uv_idle_stop(&r->busy);
+}
+
+/* Wakes the loop, in more than no time. False when there is no timer: do not wait. */
 static bool wake_in(struct rounds *r, uint64_t ns)
 {
-	struct itimerspec wait = {.it_value = {.tv_nsec = ns > 0 ? (long)ns : 1}};
+	struct itimerspec wait = {.it_value = {.tv_nsec = (long)ns}};
 	return timerfd_settime(r->pace.fd, 0, &wait, NULL) == 0;
 }
 
@@ -448,14 +461,14 @@ static bool wait_for_turn(struct rounds *r, uint64_t now)
  * again where a write carried one message or two; where more shared it already, less by the square. */
 void rounds_flush(struct rounds *r)
 {
-	if (!r->under_way && (r->waiting == NULL || r->pacing))
+	bool idle = !r->under_way && (r->waiting == NULL || r->pacing);
+	uint64_t start = idle ? 0 : loop_now_ns();
+	if (idle || (!r->under_way && wait_for_turn(r, start))) {
+		stay_awake(r, false);
 		return;
-	uint64_t start = loop_now_ns();
-	if (!r->under_way) {
-		if (wait_for_turn(r, start))
-			return;
-		begin(r);
 	}
+	if (!r->under_way)
+		begin(r);
 	advance(r);
 	uint64_t now = loop_now_ns();
 	r->took_ns += now - start;
@@ -465,12 +478,7 @@ void rounds_flush(struct rounds *r)
 			pause = pause * 4 * r->writes / r->deliveries * r->writes / r->deliveries;
 		r->next_ns = now + pause;
 	}
-	if (r->under_way || r->waiting != NULL) {
-		if (!r->under_way && wait_for_turn(r, now))
-			return;
-		if (!wake_in(r, 0))
-			rounds_settle(r);
-	}
+	stay_awake(r, r->under_way || (r->waiting != NULL && !wait_for_turn(r, now)));
 }
 
 static void on_pace(struct watcher *w, uint32_t events)
@@ -522,6 +530,8 @@ bool rounds_start(struct rounds *r, struct bridge *b)
 {
 	memset(r, 0, sizeof *r);
 	r->bridge = b;
+	if (uv_idle_init(&b->loop.uv, &r->busy) != 0)
+		return false;
 	r->pace.on_ready = on_pace;
 	r->pace.fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
 	if (r->pace.fd < 0 || !loop_watch(&b->loop, &r->pace)) {
@@ -533,6 +543,7 @@ bool rounds_start(struct rounds *r, struct bridge *b)
 
 void rounds_stop(struct rounds *r)
 {
+	uv_close((uv_handle_t *)&r->busy, NULL);
 	loop_unwatch(&r->bridge->loop, &r->pace);
 	(void)close(r->pace.fd);
 }

@@ -85,8 +85,9 @@ struct rounds {
 	uint64_t writes, deliveries; /* members served; frames handed to them */
 	/* pacing */
 	uint64_t next_ns;    /* no new round before this */
-	struct watcher pace; /* timerfd that ends the wait, and wakes the loop for the next slice */
+	struct watcher pace; /* timerfd that ends the wait */
 	bool pacing;
+	uv_idle_t busy; /* runs while another slice is due */
 };
 
 /* False with a log line when out of descriptors. */
