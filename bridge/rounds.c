@@ -13,8 +13,8 @@
 #define CHUNK_BYTES 16384u       /* a quiet room's chunk */
 #define CHUNK_BYTES_BUSY 131072u /* one that fills within a round */
 #define CHUNK_IDLE_MS 2000
-/* A round is handed out in about two dozen slices, of some microseconds' writes each: what arrives joins it
- * at the next slice, but each slice costs the loop's own calls once more. */
+/* A round is handed out in about two dozen slices: what arrives joins it at the next one, but each costs the
+ * loop's own calls once more. */
 #define SLICES 24u
 #define SLICE_MIN 16u
 #define SLICE_MAX 128u       /* half a millisecond of sends and more */

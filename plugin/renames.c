@@ -65,7 +65,7 @@ static const char *check(const struct command *c, const char **field)
 	if (rooms_known(c->to, strlen(c->to)))
 		return "room_in_use";
 	*field = NULL;
-	return NULL;
+	return moderation_count(SANCTION_NAME) < OLD_NAMES_MAX ? NULL : "full";
 }
 
 /* ---- carrying it out ---------------------------------------------------------------------------- */
@@ -146,8 +146,6 @@ static const char *rename_room(const struct command *c, const struct identity *b
 		back.lifted = true;
 		memcpy(back.by, s.by, sizeof(s.by));
 	}
-	if (moderation_count(SANCTION_NAME) >= OLD_NAMES_MAX)
-		return "full";
 	result = put(&s);
 	if (result != MODERATION_OK)
 		return result == MODERATION_FULL ? "full" : "unavailable";
